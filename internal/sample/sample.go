@@ -115,6 +115,10 @@ type Sample struct {
 	// BodyBytes is its size after HTTP decompression.
 	BodyBytes int64 `json:"body_bytes"`
 
+	// ImportNS is how long the side took to import the block (engine_newPayload),
+	// where verdict delivered it; 0 elsewhere.
+	ImportNS int64 `json:"import_ns,omitempty"`
+
 	GasUsed      uint64 `json:"gas_used"`
 	Transactions int    `json:"transactions"`
 	Counts

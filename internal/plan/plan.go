@@ -1,0 +1,161 @@
+// Package plan turns a spec into the ordered steps of a run, before anything
+// happens. A plan is a value: it can be printed, hashed and stored, and what is
+// carried out is what it lists.
+package plan
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/verdict-bench/verdict/internal/sample"
+	"github.com/verdict-bench/verdict/internal/spec"
+)
+
+// Plan is the ordered steps of a run.
+type Plan struct {
+	V        int    `json:"v"`
+	Workflow string `json:"workflow"`
+	SpecHash string `json:"spec_hash"`
+	Steps    []Step `json:"steps"`
+}
+
+// Step is one action on one host.
+type Step struct {
+	// ID names the step in the journal.
+	ID   string `json:"id"`
+	Host string `json:"host"`
+	// Side is the side that the step belongs to, if to one alone.
+	Side    sample.Side `json:"side,omitempty"`
+	Purpose string      `json:"purpose"`
+	// Argv is the program that the step starts, as data; "verdict" stands for
+	// this program itself.
+	Argv []string `json:"argv,omitempty"`
+	// Check says when the step counts as done.
+	Check string `json:"check"`
+	// Undo says what takes it back; empty when nothing remains.
+	Undo string `json:"undo,omitempty"`
+	// Destroys says what is lost for good; empty when nothing is.
+	Destroys string `json:"destroys,omitempty"`
+}
+
+// The steps of a witness run, by ID.
+const (
+	StartNode = "start-" // and the side
+	Preflight = "preflight"
+	WarmUp    = "warm-up"
+	Measure   = "measure"
+	Report    = "report"
+)
+
+// Temp stands in an Argv for a temporary directory of the run, which is removed
+// at the end.
+const Temp = "TEMP"
+
+// This is the host of everything that runs on this machine.
+const This = "localhost"
+
+// Make is the plan of w, whose encoding has the given hash.
+func Make(w *spec.Witness, specHash string) Plan {
+	p := Plan{V: 1, Workflow: w.Workflow, SpecHash: specHash}
+	if w.Place == spec.Local {
+		p.Steps = append(p.Steps, node(w, sample.Baseline), node(w, sample.Test))
+	}
+	p.Steps = append(p.Steps, preflight(w))
+	if w.WarmUp > 0 {
+		p.Steps = append(p.Steps, Step{
+			ID: WarmUp, Host: This,
+			Purpose: fmt.Sprintf("measure %d blocks that are recorded and not analyzed", w.WarmUp),
+			Check:   fmt.Sprintf("%d pairs are recorded", w.WarmUp),
+		})
+	}
+	p.Steps = append(p.Steps, measure(w), Step{
+		ID: Report, Host: This,
+		Purpose: "pair the samples, decide, and write the reports",
+		Check:   "manifest.json is in the run directory",
+	})
+	return p
+}
+
+// node is the step that starts the built-in node of one side.
+func node(w *spec.Witness, side sample.Side) Step {
+	mode := w.Side(side).Witness
+	argv := []string{
+		"verdict", "devnet", "node",
+		"--network", "local",
+		"--datadir", Temp + "/" + string(side),
+		"--http.port", "0",
+		"--authrpc.port", "0",
+		"--authrpc.jwtsecret", Temp + "/jwt.hex",
+		"--addresses", Temp + "/" + string(side) + ".json",
+	}
+	if mode.Precompute() {
+		argv = append(argv, "--precompute-witnesses", "--witness-store", string(mode))
+	}
+	return Step{
+		ID: StartNode + string(side), Host: This, Side: side,
+		Purpose: fmt.Sprintf("start the built-in node of the %s side, witnesses %s", side, mode),
+		Argv:    argv,
+		Check:   "its RPC and Engine API answer",
+		Undo:    "stop it by pid and start time, and remove its temporary data directory",
+	}
+}
+
+func preflight(w *spec.Witness) Step {
+	s := Step{
+		ID: Preflight, Host: This,
+		Purpose: "check that both sides serve debug_executionWitness on the same chain",
+		Check:   "same chain id, same genesis, one witness answered by each",
+	}
+	if w.Place == spec.Attached {
+		s.Purpose += fmt.Sprintf(": %s and %s", w.Baseline.RPC, w.Test.RPC)
+	}
+	return s
+}
+
+func measure(w *spec.Witness) Step {
+	how := "as the two servers see new blocks"
+	if w.Place == spec.Local {
+		how = fmt.Sprintf("each filled to %s Mgas and delivered to both sides, the next when the last is measured",
+			strconv.FormatFloat(float64(w.GasPerBlock)/1e6, 'f', -1, 64))
+	}
+	return Step{
+		ID: Measure, Host: This,
+		Purpose: fmt.Sprintf("measure %d blocks, %s; one side after the other, in an order drawn from seed %d", w.Blocks, how, w.Seed),
+		Check:   fmt.Sprintf("%d pairs are recorded", w.Blocks),
+	}
+}
+
+// Hash identifies the plan: "sha256:" and 64 digits over its JSON.
+func (p Plan) Hash() string {
+	data, err := json.Marshal(p)
+	if err != nil {
+		panic(err) // a plan holds strings and numbers only
+	}
+	sum := sha256.Sum256(data)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// Text is the plan for people.
+func (p Plan) Text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Plan of a %s run: %d steps. Nothing has been done.\n", p.Workflow, len(p.Steps))
+	for i, s := range p.Steps {
+		fmt.Fprintf(&b, "\n%d. %s on %s\n   %s\n", i+1, s.ID, s.Host, s.Purpose)
+		if len(s.Argv) > 0 {
+			fmt.Fprintf(&b, "   $ %s\n", strings.Join(s.Argv, " "))
+		}
+		fmt.Fprintf(&b, "   done when: %s\n", s.Check)
+		if s.Undo != "" {
+			fmt.Fprintf(&b, "   afterwards: %s\n", s.Undo)
+		}
+		if s.Destroys != "" {
+			fmt.Fprintf(&b, "   DESTROYS: %s\n", s.Destroys)
+		}
+	}
+	fmt.Fprintf(&b, "\nplan %s\nspec %s\n", p.Hash(), p.SpecHash)
+	return b.String()
+}

@@ -1,0 +1,202 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/verdict-bench/verdict/internal/compare"
+	"github.com/verdict-bench/verdict/internal/sample"
+	"github.com/verdict-bench/verdict/internal/store"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+// made makes a run of n blocks from seeded numbers.
+func made(n int, edit func(i, side int, s *sample.Sample)) *Run {
+	rng := rand.New(rand.NewPCG(1, 2))
+	var records [2][]sample.Record
+	for i := range n {
+		base := 150e6 * math.Exp(0.2*rng.NormFloat64())
+		latency := [2]float64{base, base * 0.05 * math.Exp(0.1*rng.NormFloat64())}
+		for side := range latency {
+			s := &sample.Sample{
+				Side: sample.Sides[side], Number: uint64(100 + i), Hash: fmt.Sprintf("0x%064x", i),
+				Status: sample.OK, AskedAt: noon.Add(time.Duration(i) * time.Second),
+				Order: 1 + (i+side)%2, ImportNS: int64(40e6 + 30e6*float64(side)),
+				BodyBytes: 1_400_000, WireBytes: 1_400_000, GasUsed: 20_000_000, Transactions: 600,
+				Counts: sample.Counts{StateNodes: 4000, Codes: 1, Keys: 2000, Headers: 1},
+				Digest: fmt.Sprint(i), KeysDigest: fmt.Sprint(i), Verification: sample.Complete,
+			}
+			total := int64(latency[side])
+			s.Timing = sample.Timing{FirstByteNS: total * 9 / 10, BodyNS: total / 10, TotalNS: total}
+			if edit != nil {
+				edit(i, side, s)
+			}
+			records[side] = append(records[side], sample.Record{V: 1, Sample: s})
+		}
+	}
+	rule := compare.Rule{Margin: 0.03, Confidence: 0.95, Planned: n}
+	return &Run{Manifest: manifest(), Result: compare.Analyze(records, rule), Dir: "runs/example"}
+}
+
+func manifest() store.Manifest {
+	m := store.Manifest{
+		V: 1, Workflow: "witness", State: store.Complete, Started: noon, Ended: noon.Add(5 * time.Minute),
+		SpecHash: "sha256:aa", PlanHash: "sha256:bb", Network: "local", ChainID: 1986359908, Program: "(devel)",
+		Environment: store.Environment{Hostname: "bench-1", OS: "linux/amd64", Kernel: "6.1.0", CPU: "Example CPU 9000", CPUs: 2, MemoryBytes: 25 << 30, Go: "go1.26.8"},
+	}
+	for i, side := range sample.Sides {
+		m.Sides[i] = store.Side{Side: side, Host: "bench-1", Collector: "bench-1", RPC: "http://127.0.0.1:8545",
+			Version: "verdict-node/v1.17.10", Ref: "built-in node, witnesses " + []string{"on-demand", "serialized"}[i]}
+	}
+	return m
+}
+
+// cases are the runs that every format is shown with.
+func cases() map[string]*Run {
+	incomplete := made(120, nil)
+	incomplete.Manifest.State, incomplete.Manifest.Reason = store.Incomplete, "interrupted by interrupt"
+	incomplete.Warnings = []string{"the last line of samples-test.jsonl is torn and was left out"}
+	return map[string]*Run{
+		"improves": made(200, nil),
+		"empty":    made(0, nil),
+		"one":      made(1, nil),
+		"failed-side": made(200, func(i, side int, s *sample.Sample) {
+			if side == 1 && i >= 90 {
+				s.Status, s.Digest = sample.Unavailable, ""
+				s.Failure = &sample.Failure{Message: "connection refused"}
+			}
+		}),
+		"invalid": made(200, func(i, side int, s *sample.Sample) {
+			if side == 1 && i%50 == 3 {
+				s.Digest = "other"
+			}
+			if side == 1 && i == 60 {
+				s.Status, s.Verification = sample.InvalidWitness, sample.Incomplete
+				s.Failure = &sample.Failure{Message: "missing state node 0x1234 of the account trie"}
+			}
+		}),
+		"incomplete": incomplete,
+		"no-effect": made(200, func(i, side int, s *sample.Sample) {
+			if side == 1 {
+				s.TotalNS *= 20
+			}
+			s.TotalNS = int64(100e6 * math.Exp(0.02*math.Sin(float64(7*i+3*side))))
+		}),
+	}
+}
+
+var writers = map[string]func(io.Writer, *Run) error{"txt": Text, "md": Markdown, "json": JSON}
+
+func TestGolden(t *testing.T) {
+	for name, run := range cases() {
+		for format, write := range writers {
+			var b bytes.Buffer
+			if err := write(&b, run); err != nil {
+				t.Fatal(err)
+			}
+			golden(t, name+"."+format, b.Bytes())
+		}
+	}
+}
+
+// golden compares got with a file, and leaves it beside the file when they
+// differ.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		os.WriteFile(path+".got", got, 0o644)
+		t.Errorf("%s differs from its golden file; see %s.got", name, path)
+	}
+}
+
+func TestText_width(t *testing.T) {
+	for name, run := range cases() {
+		var b bytes.Buffer
+		if err := Text(&b, run); err != nil {
+			t.Fatal(err)
+		}
+		for i, line := range strings.Split(b.String(), "\n") {
+			if n := utf8.RuneCountInString(line); n > textWidth {
+				t.Errorf("%s: line %d is %d columns wide: %s", name, i+1, n, line)
+			}
+			if strings.HasSuffix(line, " ") {
+				t.Errorf("%s: line %d ends with a blank", name, i+1)
+			}
+		}
+	}
+}
+
+// What an invalid result is never allowed to say is a percentage of speed.
+func TestInvalid_hasNoPercentage(t *testing.T) {
+	d := Compose(cases()["invalid"])
+	if strings.Contains(d.Headline+d.Effect, "%") || strings.Contains(d.Effect, "faster") {
+		t.Errorf("headline %q, effect %q", d.Headline, d.Effect)
+	}
+}
+
+// Every number that does not exist is null, and the rest is JSON.
+func TestJSON_decodes(t *testing.T) {
+	for name, run := range cases() {
+		var b bytes.Buffer
+		if err := JSON(&b, run); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		var s struct {
+			Verdict  string
+			Effect   struct{ Ratio, Low, High *float64 }
+			Pairs    *int
+			Excluded []compare.Exclusion
+			Parity   struct{ OK *bool }
+			Run      string
+		}
+		if err := json.Unmarshal(b.Bytes(), &s); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if s.Verdict == "" || s.Pairs == nil || s.Excluded == nil || s.Parity.OK == nil || s.Run == "" {
+			t.Errorf("%s: a promised field is missing: %+v", name, s)
+		}
+		if hasEffect := s.Effect.Ratio != nil; hasEffect != (*s.Pairs > 1) {
+			t.Errorf("%s: ratio present %v with %d pairs", name, hasEffect, *s.Pairs)
+		}
+	}
+}
+
+// Markup in what servers say must not become markup of the report.
+func TestMarkdown_hostileText(t *testing.T) {
+	run := cases()["improves"]
+	run.Manifest.Sides[1].Version = "evil|</details><img src=x>[click](http://x)\n# heading"
+	var b bytes.Buffer
+	if err := Markdown(&b, run); err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{"evil|", "<img", " [click]", ">[click", "\n# heading"} {
+		if strings.Contains(b.String(), bad) {
+			t.Errorf("the report contains %q", bad)
+		}
+	}
+}

@@ -1,0 +1,210 @@
+// Package spec is the benchmark as its user wants it: what is compared, where,
+// on how many blocks and by which rule it is judged. A spec is complete before
+// the first sample is taken, and is stored with its hash, so that nothing about
+// the judgement can change after the data are seen.
+package spec
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/verdict-bench/verdict/internal/fault"
+	"github.com/verdict-bench/verdict/internal/sample"
+)
+
+// Version is the version of the spec's format.
+const Version = 1
+
+// Place is where the programs under test run.
+type Place string
+
+// The places.
+const (
+	// Local: the built-in node, twice, on this machine.
+	Local Place = "local"
+	// Attached: two servers that already run; nothing is started.
+	Attached Place = "attached"
+)
+
+// WitnessMode is how the built-in node makes its witnesses.
+type WitnessMode string
+
+// The witness modes.
+const (
+	// OnDemand: the block is executed again when its witness is asked for.
+	OnDemand WitnessMode = "on-demand"
+	// Generated: made while the payload is executed, stored as a structure and
+	// encoded on each read.
+	Generated WitnessMode = "generated"
+	// Serialized: made while the payload is executed and stored as the bytes
+	// of the answer.
+	Serialized WitnessMode = "serialized"
+)
+
+// WitnessModes lists the witness modes.
+var WitnessModes = []WitnessMode{OnDemand, Generated, Serialized}
+
+// Precompute reports whether the mode makes witnesses ahead of the request.
+func (m WitnessMode) Precompute() bool { return m != OnDemand }
+
+// Witness is a witness benchmark.
+type Witness struct {
+	Version  int    `yaml:"version"`
+	Workflow string `yaml:"workflow"`
+	Place    Place  `yaml:"place"`
+
+	Baseline Side `yaml:"baseline"`
+	Test     Side `yaml:"test"`
+
+	// Blocks is the planned number of measured blocks, the n of the analysis.
+	Blocks int `yaml:"blocks"`
+	// WarmUp is the number of blocks measured before them and not analyzed.
+	WarmUp int `yaml:"warm_up"`
+	// Margin is the practical margin: effects within it do not matter. 0.03
+	// is 3 %.
+	Margin float64 `yaml:"margin"`
+	// Confidence is that of the interval that decides.
+	Confidence float64 `yaml:"confidence"`
+	// Metric is the compared latency.
+	Metric string `yaml:"metric"`
+	// Seed decides the order within each pair and the load.
+	Seed uint64 `yaml:"seed"`
+	// VerifyEvery proves each N-th witness complete; 1 is all, 0 none.
+	VerifyEvery int `yaml:"verify_every"`
+
+	// GasPerBlock is the gas that the load fills a local block with.
+	GasPerBlock uint64 `yaml:"gas_per_block,omitempty"`
+	// Genesis is the file that describes a chain that is not built in.
+	Genesis string `yaml:"genesis,omitempty"`
+	// Timeout bounds one measured request.
+	Timeout time.Duration `yaml:"timeout"`
+	// Settle is the wait after a new head is seen.
+	Settle time.Duration `yaml:"settle"`
+	// Patience bounds the wait for a side that does not answer or stands still.
+	Patience time.Duration `yaml:"patience"`
+	// Gzip asks the servers for compressed answers.
+	Gzip bool `yaml:"gzip"`
+}
+
+// Side is one side of a witness benchmark.
+type Side struct {
+	// Witness is how the built-in node makes witnesses; empty elsewhere.
+	Witness WitnessMode `yaml:"witness,omitempty"`
+	// RPC is the address of a server that already runs; empty elsewhere.
+	RPC string `yaml:"rpc,omitempty"`
+	// Ref names the build in reports.
+	Ref string `yaml:"ref,omitempty"`
+}
+
+// Side is the given side of w.
+func (w *Witness) Side(side sample.Side) *Side {
+	if side == sample.Test {
+		return &w.Test
+	}
+	return &w.Baseline
+}
+
+// Metric is the only primary metric so far: the time from the first byte of the
+// request written to the last byte of the answer's body read.
+const Metric = "total_ns"
+
+// Limits that validation holds values to.
+const (
+	maxBlocks = 1_000_000
+	minGas    = 1_000_000
+)
+
+// Defaults returns a spec for place with every value that has a default.
+func Defaults(place Place) Witness {
+	w := Witness{
+		Version:     Version,
+		Workflow:    "witness",
+		Place:       place,
+		Blocks:      200,
+		WarmUp:      10,
+		Margin:      0.03,
+		Confidence:  0.95,
+		Metric:      Metric,
+		Seed:        1,
+		VerifyEvery: 1,
+		Timeout:     time.Minute,
+		Patience:    5 * time.Minute,
+	}
+	if place == Local {
+		w.Baseline.Witness = OnDemand
+		w.Test.Witness = Serialized
+		w.GasPerBlock = 20_000_000
+	}
+	return w
+}
+
+// Validate returns one error that names everything that is wrong with w.
+func (w *Witness) Validate() error {
+	var wrong []string
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			wrong = append(wrong, fmt.Sprintf(format, args...))
+		}
+	}
+	check(w.Blocks >= 1 && w.Blocks <= maxBlocks, "blocks must be between 1 and %d, not %d", maxBlocks, w.Blocks)
+	check(w.WarmUp >= 0 && w.WarmUp <= maxBlocks, "warm-up must be between 0 and %d, not %d", maxBlocks, w.WarmUp)
+	check(w.Margin > 0 && w.Margin < 1, "margin must lie between 0 and 1 (0.03 is 3 %%), not %v", w.Margin)
+	check(w.Confidence > 0.5 && w.Confidence < 1, "confidence must lie between 0.5 and 1, not %v", w.Confidence)
+	check(w.VerifyEvery >= 0, "verify-every must not be negative, not %d", w.VerifyEvery)
+	check(w.Timeout > 0, "timeout must be positive, not %v", w.Timeout)
+	check(w.Settle >= 0, "settle must not be negative, not %v", w.Settle)
+	check(w.Patience > 0, "patience must be positive, not %v", w.Patience)
+	switch w.Place {
+	case Local:
+		check(known(w.Baseline.Witness), "baseline-witness %q is unknown: choose on-demand, generated or serialized", w.Baseline.Witness)
+		check(known(w.Test.Witness), "test-witness %q is unknown: choose on-demand, generated or serialized", w.Test.Witness)
+		check(w.GasPerBlock >= minGas, "gas must be at least %d, not %d", minGas, w.GasPerBlock)
+	case Attached:
+		check(w.Baseline.RPC != "", "baseline-rpc is missing: the address of the baseline server")
+		check(w.Test.RPC != "", "test-rpc is missing: the address of the test server")
+	default:
+		check(false, "place %q is unknown: choose local or attached", w.Place)
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	return fault.Newf(fault.Usage, "%s", strings.Join(wrong, "\n"))
+}
+
+func known(m WitnessMode) bool {
+	for _, k := range WitnessModes {
+		if m == k {
+			return true
+		}
+	}
+	return false
+}
+
+// Encode is the spec as YAML.
+func (w *Witness) Encode() ([]byte, error) { return yaml.Marshal(w) }
+
+// Decode reads a spec as Encode writes it. Unknown keys are errors, with
+// line and column.
+func Decode(data []byte) (Witness, error) {
+	var w Witness
+	dec := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict())
+	if err := dec.Decode(&w); err != nil {
+		return w, fault.Newf(fault.Usage, "%s", strings.TrimSpace(yaml.FormatError(err, false, false)))
+	}
+	if w.Version > Version {
+		return w, fault.Newf(fault.Usage, "the spec has version %d, this verdict reads up to %d", w.Version, Version)
+	}
+	return w, nil
+}
+
+// Hash identifies the spec: "sha256:" and 64 digits over its encoding.
+func Hash(encoded []byte) string {
+	sum := sha256.Sum256(encoded)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,165 @@
+// Package store keeps runs on disk: one directory per run, whose samples are
+// append-only and whose manifest is written last. The files and their
+// promises are described in docs/format.md.
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/verdict-bench/verdict/internal/fault"
+	"github.com/verdict-bench/verdict/internal/sample"
+)
+
+// Names of the files in a run directory.
+const (
+	StartName    = "start.json"
+	ManifestName = "manifest.json"
+	SpecName     = "spec.yaml"
+	PlanName     = "plan.json"
+	JournalName  = "journal.jsonl"
+	LogsName     = "logs"
+)
+
+// SamplesName is the name of one side's samples file.
+func SamplesName(side sample.Side) string { return fmt.Sprintf("samples-%s.jsonl", side) }
+
+// Run is a run directory that is being written.
+type Run struct {
+	dir     string
+	samples [2]*Lines
+	journal *Lines
+	now     func() time.Time
+}
+
+// Create makes the directory of a new run. The directory may exist only if it
+// is empty: no run is ever written over.
+func Create(dir string, now func() time.Time) (*Run, error) {
+	entries, err := os.ReadDir(dir)
+	switch {
+	case err == nil && len(entries) > 0:
+		return nil, fault.Newf(fault.Usage, "run directory %s exists and is not empty", dir).
+			Hint("choose another directory with --out")
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return nil, fault.Newf(fault.Prerequisite, "run directory: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, LogsName), 0o755); err != nil {
+		return nil, fault.Newf(fault.Prerequisite, "creating the run directory: %w", err).
+			Hint("choose a writable directory with --out")
+	}
+	r := &Run{dir: dir, now: now}
+	for _, side := range sample.Sides {
+		if r.samples[side.Index()], err = r.open(SamplesName(side)); err != nil {
+			return nil, err
+		}
+	}
+	if r.journal, err = r.open(JournalName); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *Run) open(name string) (*Lines, error) {
+	lines, _, err := OpenLines(filepath.Join(r.dir, name))
+	if err != nil {
+		return nil, errors.Join(fault.As(fault.Prerequisite, err), r.Close())
+	}
+	return lines, nil
+}
+
+// Dir is the run directory.
+func (r *Run) Dir() string { return r.dir }
+
+// Log is the path of the log file of the named program.
+func (r *Run) Log(program string) string {
+	return filepath.Join(r.dir, LogsName, program+".log")
+}
+
+// Append adds one record to the samples of side.
+func (r *Run) Append(side sample.Side, record sample.Record) error {
+	return r.samples[side.Index()].Append(record)
+}
+
+// Event is one line of the journal: what happened to a step of the plan.
+type Event struct {
+	V     int       `json:"v"`
+	Time  time.Time `json:"time"`
+	Step  string    `json:"step"`
+	Event string    `json:"event"`
+	// Detail is for people: a pid, an address, the reason of a failure.
+	Detail string `json:"detail,omitempty"`
+}
+
+// The events of a step.
+const (
+	Planned = "planned"
+	Started = "started"
+	Done    = "done"
+	Failed  = "failed"
+	Undone  = "undone"
+)
+
+// Journal records an event of a step and forces it to the disk, so that after
+// a crash the journal tells what had been started.
+func (r *Run) Journal(step, event, detail string) error {
+	e := Event{V: 1, Time: r.now().UTC(), Step: step, Event: event, Detail: detail}
+	if err := r.journal.Append(e); err != nil {
+		return err
+	}
+	return r.journal.Sync()
+}
+
+// Write puts a whole file into the run, by rename, so that it is there either
+// completely or not at all.
+func (r *Run) Write(name string, data []byte) error {
+	return WriteFile(filepath.Join(r.dir, name), data)
+}
+
+// WriteJSON is Write of v as indented JSON.
+func (r *Run) WriteJSON(name string, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encoding %s: %w", name, err)
+	}
+	return r.Write(name, append(data, '\n'))
+}
+
+// Close closes the run's open files.
+func (r *Run) Close() error {
+	var errs []error
+	for _, l := range append(r.samples[:], r.journal) {
+		if l != nil {
+			errs = append(errs, l.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// WriteFile writes data to path by way of a temporary file in the same
+// directory and a rename.
+func WriteFile(path string, data []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = tmp.Write(data)
+	if err == nil {
+		err = tmp.Chmod(0o644)
+	}
+	if err == nil {
+		err = tmp.Sync()
+	}
+	if err = errors.Join(err, tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		os.Remove(tmp.Name())
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}
