@@ -35,6 +35,7 @@ var sideways = map[string]string{
 	"internal/stateless → internal/witness": "it verifies what witness decodes",
 	"internal/stateless → internal/genesis": "the local chain's configuration",
 	"internal/stateless → internal/ethrpc":  "a block answer can be a JSON-RPC error",
+	"internal/load → internal/genesis":      "the accounts of the local chain",
 }
 
 // heavy are imports that cost minutes of building or tens of megabytes of

@@ -1,0 +1,230 @@
+// Package bench carries out the plan of a run: it starts what the plan starts,
+// measures block by block, stores each sample before anything is computed from
+// it, and stops what it started, however the run ends.
+//
+//	plan ──▶ steps ──▶ samples ──▶ compare ──▶ reports ──▶ manifest
+//	           │           └──▶ progress
+//	           └──▶ journal
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/verdict-bench/verdict/internal/compare"
+	"github.com/verdict-bench/verdict/internal/fault"
+	"github.com/verdict-bench/verdict/internal/host"
+	"github.com/verdict-bench/verdict/internal/plan"
+	"github.com/verdict-bench/verdict/internal/sample"
+	"github.com/verdict-bench/verdict/internal/spec"
+	"github.com/verdict-bench/verdict/internal/store"
+)
+
+// Options are what a run needs.
+type Options struct {
+	Spec     spec.Witness
+	SpecYAML []byte
+	Plan     plan.Plan
+	Run      *store.Run
+	// Executable is this program's file, to start the built-in nodes with.
+	Executable string
+	Now        func() time.Time
+	// Version is that of this program.
+	Version string
+	// Progress is called often; it decides what to show.
+	Progress func(Progress)
+	// Report writes the reports, before the manifest is written.
+	Report func(store.Manifest, *compare.Result) error
+}
+
+// Progress is how far a run is.
+type Progress struct {
+	// Phase is the step's ID.
+	Phase         string
+	Done, Planned int
+	// Median latencies of the pairs so far, in milliseconds.
+	Median [2]float64
+	// Ratio so far with its interval, zero while there is none.
+	Ratio, Low, High float64
+	// Failed counts samples that are not ok.
+	Failed int
+	// Note is what the run waits for, if it waits.
+	Note string
+}
+
+// runner is one run while it is carried out.
+type runner struct {
+	Options
+	manifest store.Manifest
+	local    *host.Local
+	temp     string
+	nodes    [2]*node
+	meters   [2]*meter
+	source   source
+	verifier *verifier
+	records  [2][]sample.Record
+	orders   *orders
+	undo     []func() error
+}
+
+// source gives the blocks to measure, one at a time.
+type source interface {
+	// next waits for the next block that both sides have. note is told what it
+	// waits for.
+	next(ctx context.Context, note func(string)) (target, error)
+	// close ends it.
+	close() error
+}
+
+// Witness carries out a witness run. The reports and the manifest are written
+// however it ends, once both sides have been reached; the error says why the
+// run is incomplete.
+func Witness(ctx context.Context, o Options) error {
+	r := &runner{Options: o, local: host.NewLocal(), orders: newOrders(o.Spec.Seed)}
+	defer r.local.Close()
+	err := r.prepare()
+	if err == nil {
+		err = r.steps(ctx)
+	}
+	err = errors.Join(withCause(ctx, err), r.cleanUp())
+	return errors.Join(err, r.finish(err))
+}
+
+// withCause replaces a bare cancellation by why it was cancelled.
+func withCause(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// prepare stores what the run is going to do.
+func (r *runner) prepare() error {
+	fp := host.ThisMachine()
+	r.manifest = store.Manifest{
+		V: store.ManifestVersion, Workflow: r.Spec.Workflow, State: store.Running,
+		Started: r.Now().UTC(), SpecHash: r.Plan.SpecHash, PlanHash: r.Plan.Hash(),
+		Program: r.Version,
+		Environment: store.Environment{
+			Hostname: fp.Hostname, OS: fp.OS, Kernel: fp.Kernel, CPU: fp.CPU, CPUs: fp.CPUs,
+			MemoryBytes: fp.MemoryBytes, Go: goVersion(), LoadAverage: fp.LoadAverage,
+		},
+	}
+	for i, side := range sample.Sides {
+		r.manifest.Sides[i] = store.Side{Side: side, Host: fp.Hostname, Collector: fp.Hostname}
+	}
+	if err := r.Run.Write(store.SpecName, r.SpecYAML); err != nil {
+		return err
+	}
+	if err := r.Run.WriteJSON(store.PlanName, struct {
+		plan.Plan
+		Hash string `json:"hash"`
+	}{r.Plan, r.Plan.Hash()}); err != nil {
+		return err
+	}
+	if err := r.Run.WriteJSON(store.StartName, r.manifest); err != nil {
+		return err
+	}
+	for _, s := range r.Plan.Steps {
+		if err := r.Run.Journal(s.ID, store.Planned, s.Purpose); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// steps carries out the plan, step by step, and stops at the first failure.
+func (r *runner) steps(ctx context.Context) error {
+	for _, s := range r.Plan.Steps {
+		if s.ID == plan.Report {
+			continue // finish does it, also for a run that failed before
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := r.Run.Journal(s.ID, store.Started, ""); err != nil {
+			return err
+		}
+		r.Progress(Progress{Phase: s.ID})
+		detail, err := r.do(ctx, s)
+		if err != nil {
+			return errors.Join(err, r.Run.Journal(s.ID, store.Failed, withCause(ctx, err).Error()))
+		}
+		if err := r.Run.Journal(s.ID, store.Done, detail); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// do carries out one step. The detail is for the journal.
+func (r *runner) do(ctx context.Context, s plan.Step) (detail string, err error) {
+	switch s.ID {
+	case plan.StartNode + string(s.Side):
+		return r.startNode(s)
+	case plan.Preflight:
+		return "", r.preflight(ctx)
+	case plan.WarmUp:
+		return "", r.measure(ctx, s.ID, r.Spec.WarmUp)
+	case plan.Measure:
+		return "", r.measure(ctx, s.ID, r.Spec.Blocks)
+	}
+	return "", fmt.Errorf("the plan has a step %q that this verdict does not know", s.ID)
+}
+
+// onCleanUp registers what takes back something that was just done.
+func (r *runner) onCleanUp(f func() error) { r.undo = append(r.undo, f) }
+
+// cleanUp takes back what was done, last first, whatever fails in between.
+func (r *runner) cleanUp() error {
+	var errs []error
+	for i := len(r.undo) - 1; i >= 0; i-- {
+		errs = append(errs, r.undo[i]())
+	}
+	r.undo = nil
+	return errors.Join(errs...)
+}
+
+// tempDir is a directory that is removed at the end.
+func (r *runner) tempDir() (string, error) {
+	if r.temp != "" {
+		return r.temp, nil
+	}
+	dir, err := os.MkdirTemp("", "verdict-run-*")
+	if err != nil {
+		return "", fault.Newf(fault.Prerequisite, "temporary directory for the nodes: %w", err).
+			Hint("set TMPDIR to a directory with at least 1 GB of free space")
+	}
+	r.temp = dir
+	r.onCleanUp(func() error { return os.RemoveAll(dir) })
+	return dir, nil
+}
+
+// finish analyzes what was stored and writes reports and manifest. failure is
+// why the run is incomplete, nil if it is not.
+func (r *runner) finish(failure error) error {
+	r.manifest.State, r.manifest.Ended = store.Complete, r.Now().UTC()
+	if failure != nil {
+		r.manifest.State, r.manifest.Reason = store.Incomplete, firstLine(failure)
+	}
+	if len(r.records[0])+len(r.records[1]) == 0 && failure != nil {
+		// Nothing was measured, so there is nothing to report.
+		return r.Run.WriteJSON(store.ManifestName, r.manifest)
+	}
+	result := compare.Analyze(r.records, compare.RuleOf(&r.Spec))
+	r.manifest.Verdict = result.Verdict.String()
+	err := r.Run.Journal(plan.Report, store.Started, "")
+	if err == nil {
+		err = r.Report(r.manifest, result)
+	}
+	if err != nil {
+		return errors.Join(err, r.Run.Journal(plan.Report, store.Failed, firstLine(err)))
+	}
+	if err := r.Run.Journal(plan.Report, store.Done, ""); err != nil {
+		return err
+	}
+	return r.Run.WriteJSON(store.ManifestName, r.manifest)
+}

@@ -1,0 +1,150 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/verdict-bench/verdict/internal/collect"
+	"github.com/verdict-bench/verdict/internal/compare"
+	"github.com/verdict-bench/verdict/internal/ethrpc"
+	"github.com/verdict-bench/verdict/internal/plan"
+	"github.com/verdict-bench/verdict/internal/sample"
+	"github.com/verdict-bench/verdict/internal/spec"
+)
+
+// meter is the sampler of one side with a client for everything that is not
+// timed.
+type meter struct {
+	side    sample.Side
+	sampler *collect.Sampler
+	rpc     *ethrpc.Client
+}
+
+func newMeter(side sample.Side, rawURL, hostname string, s *spec.Witness) (*meter, error) {
+	sampler, err := collect.NewSampler(rawURL, collect.Options{
+		Side: side, Host: hostname,
+		MeterOptions: ethrpc.MeterOptions{Timeout: s.Timeout, Gzip: s.Gzip},
+	})
+	if err != nil {
+		return nil, err
+	}
+	rpc, err := ethrpc.NewClient(rawURL)
+	if err != nil {
+		return nil, errors.Join(err, sampler.Close())
+	}
+	return &meter{side: side, sampler: sampler, rpc: rpc}, nil
+}
+
+func (m *meter) close() error {
+	m.rpc.Close()
+	return m.sampler.Close()
+}
+
+// target is a block that both sides have.
+type target struct {
+	block collect.Block
+	// seen is when each side was first known to have it, behind how far it was
+	// behind that side's head.
+	seen   [2]time.Time
+	behind [2]uint64
+	// importNS is how long each side took to import it, 0 if unknown.
+	importNS [2]int64
+}
+
+// orders draws which side is asked first.
+type orders struct{ rng *rand.Rand }
+
+// newOrders draws from the recorded seed. The second word keeps this stream
+// apart from others that are seeded by the same number.
+func newOrders(seed uint64) *orders {
+	return &orders{rand.New(rand.NewPCG(seed, 0x6f72646572))}
+}
+
+// draw returns the two side indexes in the order in which they are asked.
+func (o *orders) draw() [2]int {
+	if o.rng.IntN(2) == 0 {
+		return [2]int{0, 1}
+	}
+	return [2]int{1, 0}
+}
+
+// measure measures n blocks on both sides. It counts blocks, not valid pairs:
+// a side that always fails must not keep the run going for ever.
+func (r *runner) measure(ctx context.Context, phase string, n int) error {
+	for done := range n {
+		t, err := r.source.next(ctx, func(note string) {
+			p := r.progress(phase, done, n)
+			p.Note = note
+			r.Progress(p)
+		})
+		if err != nil {
+			return err
+		}
+		if err := r.pair(ctx, t, phase == plan.WarmUp); err != nil {
+			return err
+		}
+		r.Progress(r.progress(phase, done+1, n))
+	}
+	return nil
+}
+
+// pair measures one block on both sides, one after the other, checks what can
+// be checked of the two answers, and stores the samples.
+func (r *runner) pair(ctx context.Context, t target, warmUp bool) error {
+	var samples [2]sample.Sample
+	var bodies [2]*ethrpc.Body
+	for place, i := range r.orders.draw() {
+		s, body, err := r.meters[i].sampler.Measure(ctx, collect.Ask{
+			Block: t.block, Seen: t.seen[i], Behind: t.behind[i],
+			Order: place + 1, WarmUp: warmUp,
+		})
+		if err != nil {
+			return err
+		}
+		s.ImportNS = t.importNS[i]
+		samples[i], bodies[i] = s, body
+	}
+	if err := r.verifier.check(ctx, t.block, &samples, bodies); err != nil {
+		return err
+	}
+	for i := range samples {
+		if err := r.record(i, sample.Record{V: sample.Version, Sample: &samples[i]}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// record stores a record before anything is computed from it.
+func (r *runner) record(side int, rec sample.Record) error {
+	if err := r.Run.Append(sample.Sides[side], rec); err != nil {
+		return err
+	}
+	r.records[side] = append(r.records[side], rec)
+	return nil
+}
+
+// progress sums up the run so far. It analyzes all samples again, which takes
+// less than a millisecond for hundreds of pairs, and is not called while a
+// request is timed.
+func (r *runner) progress(phase string, done, planned int) Progress {
+	p := Progress{Phase: phase, Done: done, Planned: planned}
+	if phase != plan.Measure {
+		return p
+	}
+	res := compare.Analyze(r.records, compare.RuleOf(&r.Spec))
+	for i := range p.Median {
+		if res.Sides[i].N > 0 {
+			p.Median[i] = res.Sides[i].Median
+		}
+		for _, n := range res.Failures[i] {
+			p.Failed += n
+		}
+	}
+	if res.Effect.Low > 0 {
+		p.Ratio, p.Low, p.High = res.Effect.Center, res.Effect.Low, res.Effect.High
+	}
+	return p
+}

@@ -1,0 +1,124 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/verdict-bench/verdict/internal/collect"
+	"github.com/verdict-bench/verdict/internal/ethrpc"
+	"github.com/verdict-bench/verdict/internal/fault"
+	"github.com/verdict-bench/verdict/internal/sample"
+	"github.com/verdict-bench/verdict/internal/spec"
+	"github.com/verdict-bench/verdict/internal/stateless"
+	"github.com/verdict-bench/verdict/internal/store"
+)
+
+// preflight reaches both sides, makes sure that they can be compared, and sets
+// up everything that the measurement needs.
+func (r *runner) preflight(ctx context.Context) error {
+	urls := [2]string{r.Spec.Baseline.RPC, r.Spec.Test.RPC}
+	if r.Spec.Place == spec.Local {
+		c, local, err := r.openChain(ctx)
+		if err != nil {
+			return r.explain(err)
+		}
+		r.source, urls = c, local
+	}
+	var rpcs [2]*ethrpc.Client
+	for i, side := range sample.Sides {
+		m, err := newMeter(side, urls[i], r.manifest.Environment.Hostname, &r.Spec)
+		if err != nil {
+			return fault.As(fault.Usage, err)
+		}
+		r.onCleanUp(m.close)
+		r.meters[i], rpcs[i] = m, m.rpc
+	}
+	chainID, err := r.inspect(ctx)
+	if err != nil {
+		return err
+	}
+	if r.verifier, err = newVerifier(r.Spec.VerifyEvery, chainID, r.Spec.Genesis, rpcs); err != nil {
+		return err
+	}
+	if r.Spec.Place == spec.Attached {
+		r.source = newHeads(r.meters, r.Spec.Patience, r.Spec.Settle, r.record)
+	}
+	r.onCleanUp(r.source.close)
+	return r.Run.WriteJSON(store.StartName, r.manifest)
+}
+
+// explain puts the end of a node's log under an error that it caused.
+func (r *runner) explain(err error) error {
+	for _, n := range r.nodes {
+		if n == nil {
+			continue
+		}
+		select {
+		case <-n.process.Done():
+			return fault.As(fault.Prerequisite, n.process.Exit())
+		default:
+		}
+	}
+	return err
+}
+
+// inspect asks both servers what they are, notes it in the manifest, and
+// refuses two that cannot be compared.
+func (r *runner) inspect(ctx context.Context) (chainID uint64, err error) {
+	var servers [2]collect.Server
+	var genesis [2]string
+	for i, m := range r.meters {
+		if servers[i], err = m.sampler.Preflight(ctx); err != nil {
+			return 0, fmt.Errorf("the %s server: %w", sample.Sides[i], err)
+		}
+		if genesis[i], err = genesisHash(ctx, m.rpc); err != nil {
+			return 0, fault.Newf(fault.Prerequisite, "the %s server (%s): %w", sample.Sides[i], m.sampler.URL(), err)
+		}
+		r.describe(i, servers[i].Version)
+	}
+	switch {
+	case servers[0].ChainID != servers[1].ChainID:
+		return 0, fault.Newf(fault.Prerequisite, "the servers are on different chains: baseline %d, test %d", servers[0].ChainID, servers[1].ChainID).
+			Hint("point --baseline-rpc and --test-rpc at servers of the same network")
+	case genesis[0] != genesis[1]:
+		return 0, fault.Newf(fault.Prerequisite, "the servers have chain id %d but different genesis blocks: baseline %s, test %s",
+			servers[0].ChainID, genesis[0], genesis[1])
+	}
+	r.manifest.ChainID = servers[0].ChainID
+	r.manifest.Network = stateless.NetworkName(servers[0].ChainID)
+	return servers[0].ChainID, nil
+}
+
+// describe fills in what is known of one side.
+func (r *runner) describe(i int, version string) {
+	s, m := &r.manifest.Sides[i], r.Spec.Side(sample.Sides[i])
+	s.RPC = redact(r.meters[i].sampler.URL())
+	s.Version, s.Ref, s.Witness = version, m.Ref, string(m.Witness)
+	if m.Witness != "" {
+		s.Ref = fmt.Sprintf("built-in node, witnesses %s", m.Witness)
+	}
+	u, err := url.Parse(s.RPC)
+	if err != nil || loopback(u.Hostname()) {
+		return
+	}
+	s.Host = u.Hostname()
+}
+
+// loopback reports whether a server of that name is on this machine.
+func loopback(name string) bool {
+	hostname, _ := os.Hostname()
+	return name == "localhost" || name == "::1" || name == hostname || strings.HasPrefix(name, "127.")
+}
+
+// redact drops credentials from a URL, which may not be stored.
+func redact(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	u.User = nil
+	return u.String()
+}

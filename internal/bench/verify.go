@@ -1,0 +1,107 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/params"
+
+	"github.com/verdict-bench/verdict/internal/collect"
+	"github.com/verdict-bench/verdict/internal/ethrpc"
+	"github.com/verdict-bench/verdict/internal/fault"
+	"github.com/verdict-bench/verdict/internal/sample"
+	"github.com/verdict-bench/verdict/internal/stateless"
+	"github.com/verdict-bench/verdict/internal/witness"
+)
+
+// verifier proves witnesses complete by re-executing their blocks.
+type verifier struct {
+	// every is the share: 1 proves each witness, 0 none.
+	every  int
+	seen   int
+	config *params.ChainConfig
+	rpc    [2]*ethrpc.Client
+}
+
+// newVerifier returns a verifier for the chain, whose rules it must know: from
+// the chain id, or from the genesis file.
+func newVerifier(every int, chainID uint64, genesisFile string, rpc [2]*ethrpc.Client) (*verifier, error) {
+	v := &verifier{every: every, rpc: rpc}
+	if every == 0 {
+		return v, nil
+	}
+	var err error
+	if genesisFile != "" {
+		v.config, err = stateless.ConfigFromGenesis(genesisFile)
+		if err == nil && (v.config.ChainID == nil || v.config.ChainID.Uint64() != chainID) {
+			err = fault.Newf(fault.Usage, "genesis file %s is of chain %v, the servers are on chain %d", genesisFile, v.config.ChainID, chainID)
+		}
+	} else if v.config, err = stateless.ChainConfig(chainID); err != nil {
+		err = fault.Newf(fault.Usage, "witnesses of chain %d cannot be verified: %w", chainID, err).
+			Hint("give its genesis with --genesis FILE, or --verify-every 0 to measure without proof")
+	}
+	return v, err
+}
+
+// check proves the answers that are ok and due, and notes the outcome in their
+// samples. Two answers with the same digest hold the same state, codes and
+// headers, so that one proof is the proof of both.
+func (v *verifier) check(ctx context.Context, b collect.Block, samples *[2]sample.Sample, bodies [2]*ethrpc.Body) error {
+	v.seen++
+	if v.every == 0 || (v.seen-1)%v.every != 0 {
+		return nil
+	}
+	base, test := &samples[0], &samples[1]
+	for i, s := range samples {
+		if s.Status != sample.OK {
+			continue
+		}
+		if i == 1 && base.Verification != sample.Unverified && base.Digest == test.Digest {
+			test.Status, test.Verification, test.Failure = base.Status, base.Verification, base.Failure
+			continue
+		}
+		if err := v.prove(ctx, b, &samples[i], bodies[i], v.rpc[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// prove re-executes the block of one sample from its witness. The error is of
+// this side alone; a block that the server does not give leaves the sample
+// unverified.
+func (v *verifier) prove(ctx context.Context, b collect.Block, s *sample.Sample, body *ethrpc.Body, rpc *ethrpc.Client) error {
+	var raw json.RawMessage
+	if err := rpc.Call(ctx, &raw, "eth_getBlockByHash", b.Hash, true); err != nil {
+		return ctx.Err()
+	}
+	block, err := stateless.ParseBlock(raw)
+	if err == nil && block.Hash().Hex() != b.Hash {
+		err = fmt.Errorf("the server's block has hash %s", block.Hash().Hex())
+	}
+	if err == nil {
+		err = v.execute(block, body)
+	}
+	if err != nil {
+		s.Status, s.Verification = sample.InvalidWitness, sample.Incomplete
+		s.Failure = &sample.Failure{Message: err.Error()}
+		return nil
+	}
+	s.Verification = sample.Complete
+	return nil
+}
+
+func (v *verifier) execute(block *types.Block, body *ethrpc.Body) error {
+	in, err := body.Open()
+	if err != nil {
+		return err
+	}
+	w, err := witness.Decode(in)
+	if err != nil {
+		return err
+	}
+	_, err = stateless.Verify(v.config, block, w)
+	return err
+}
