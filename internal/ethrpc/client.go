@@ -32,6 +32,16 @@ type Client struct {
 // NewClient returns a client of the server at rawURL, which must be an http or
 // https URL with a host. Nothing is dialed until the first call.
 func NewClient(rawURL string) (*Client, error) {
+	if _, err := parseURL(rawURL); err != nil {
+		return nil, err
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.Proxy = nil // a proxy between the program and its meter would be measured with it
+	return &Client{url: rawURL, http: &http.Client{Transport: transport}}, nil
+}
+
+// parseURL checks that rawURL is one that a server can be called at.
+func parseURL(rawURL string) (*url.URL, error) {
 	u, err := url.Parse(rawURL)
 	switch {
 	case err != nil:
@@ -41,9 +51,7 @@ func NewClient(rawURL string) (*Client, error) {
 	case u.Host == "":
 		return nil, fmt.Errorf("RPC URL %q: the host is missing", rawURL)
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.Proxy = nil // a proxy between the program and its meter would be measured with it
-	return &Client{url: rawURL, http: &http.Client{Transport: transport}}, nil
+	return u, nil
 }
 
 // URL is the address that the client calls.
