@@ -1,0 +1,125 @@
+package devnet
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+
+	"github.com/ethereum/go-ethereum/beacon/engine"
+	"github.com/ethereum/go-ethereum/core/types"
+
+	"github.com/verdict-bench/verdict/internal/load"
+)
+
+// localGas is the gas of the blocks that the witness sizes and times of the
+// local chain are told for.
+const localGas = 30_000_000
+
+// fill puts the load of one block of localGas into the next block.
+func (c *consensus) fill(stream *load.Stream) {
+	c.t.Helper()
+	txs, err := stream.Next(localGas)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, tx := range txs {
+		decoded := new(types.Transaction)
+		if err := decoded.UnmarshalBinary(tx.Raw); err != nil {
+			c.t.Fatal(err)
+		}
+		c.pending = append(c.pending, decoded)
+	}
+}
+
+// localBlocks starts a node of the local chain for each way to a witness and
+// drives count full blocks on all of them.
+func localBlocks(t testing.TB, count int) (nodes [3]*Node, last *engine.ExecutionPayloadEnvelope) {
+	t.Helper()
+	for i, form := range []Form{"", Generated, Serialized} {
+		nodes[i] = start(t, func(o *Options) { o.Genesis, o.Precompute, o.Form = nil, form != "", form })
+	}
+	stream, err := load.New(load.Local(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	builder := attach(t, nodes[0])
+	others := []*consensus{attach(t, nodes[1]), attach(t, nodes[2])}
+	for range count {
+		builder.fill(stream)
+		last = builder.build()
+		builder.deliver(last)
+		for _, other := range others {
+			other.deliver(last)
+		}
+	}
+	return nodes, last
+}
+
+// A full block of scattered transfers has a witness of the size that the local
+// chain promises, whose many nodes are collected by concurrent readers, and
+// still the three ways agree to the byte.
+func TestLocal_fullBlock(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes a chain of 170,000 state entries three times")
+	}
+	nodes, last := localBlocks(t, 2)
+	if used := last.ExecutionPayload.GasUsed; used < localGas*9/10 {
+		t.Errorf("the block used %d gas, want about %d", used, localGas)
+	}
+	want := ask(t, nodes[0], 2)
+	if len(want) < 1<<20 {
+		t.Errorf("the answer has %d bytes, want at least 1 MiB", len(want))
+	}
+	verify(t, nodes[0], 2, decode(t, want))
+	for i := range 5 {
+		if got := ask(t, nodes[0], 2); !bytes.Equal(got, want) {
+			t.Fatalf("the answer on demand changed at repetition %d", i)
+		}
+	}
+	for _, n := range nodes[1:] {
+		if got := ask(t, n, 2); !bytes.Equal(got, want) {
+			t.Errorf("stored as %s the answer differs", n.store.form)
+		}
+		if hits := metric(t, n, "verdict_witness_store_hits_total"); hits != 1 {
+			t.Errorf("stored as %s: %v hits, want 1", n.store.form, hits)
+		}
+	}
+}
+
+// BenchmarkWitness is the time of one request for the witness of a full block,
+// from the first byte sent to the last byte received, in each of the three
+// ways. All three run in this process.
+func BenchmarkWitness(b *testing.B) {
+	nodes, last := localBlocks(b, 3)
+	for i, name := range []string{"on-demand", "generated", "serialized"} {
+		b.Run(name, func(b *testing.B) {
+			size := 0
+			for b.Loop() {
+				size = len(ask(b, nodes[i], last.ExecutionPayload.Number))
+			}
+			b.ReportMetric(float64(size), "answer-bytes")
+			b.ReportMetric(float64(last.ExecutionPayload.GasUsed)/1e6, "Mgas")
+		})
+	}
+}
+
+// BenchmarkStart is the time from nothing to a node of the local chain that
+// answers, in an empty data directory and in one that has the genesis.
+func BenchmarkStart(b *testing.B) {
+	run := func(b *testing.B, dir func(i int) string) {
+		for i := 0; b.Loop(); i++ {
+			n, err := Start(b.Context(), Options{DataDir: dir(i), HTTPAddr: "127.0.0.1:0", EngineAddr: "127.0.0.1:0"})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.StopTimer()
+			if err := n.Close(); err != nil {
+				b.Fatal(err)
+			}
+			b.StartTimer()
+		}
+	}
+	root := b.TempDir()
+	b.Run("empty", func(b *testing.B) { run(b, func(i int) string { return fmt.Sprintf("%s/%d", root, i) }) })
+	b.Run("again", func(b *testing.B) { run(b, func(int) string { return root + "/0" }) })
+}
