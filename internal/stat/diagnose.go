@@ -1,0 +1,190 @@
+package stat
+
+import (
+	"fmt"
+	"math"
+)
+
+// Limits from which a diagnostic warns. They are choices, not results.
+const (
+	warnACF1          = 0.4
+	warnVarianceRatio = 3
+	outlierMADs       = 14.8
+	warnOutlierShare  = 0.01
+	warnZeroShare     = 0.05
+	warnSmallShare    = 0.10
+)
+
+// Diagnostics describe the log ratios of a run. They are printed beside the
+// result and never used to drop data.
+type Diagnostics struct {
+	// ACF1 is the lag-1 autocorrelation; VarianceRatio is Omega over the
+	// variance, 1 without autocorrelation and 0 when the values do not vary.
+	ACF1, VarianceRatio float64
+	// OutlierShare is the fraction farther than 14.8 median absolute
+	// deviations from the median. Largest is the position of the farthest.
+	OutlierShare float64
+	Largest      int
+	// ZeroShare is the fraction of pairs without any difference.
+	ZeroShare float64
+	// Drift is the second half minus the first, Hodges-Lehmann each, on the
+	// log scale. It has N 0 when the halves are too short.
+	Drift Interval
+	// Warnings are sentences without a period.
+	Warnings []string
+}
+
+// Diagnose looks at the log ratios d in block order. Confidence is that of the
+// drift's interval.
+func Diagnose(d []float64, confidence float64) (Diagnostics, error) {
+	if err := finite(d, 1); err != nil {
+		return Diagnostics{}, fmt.Errorf("diagnostics: %w", err)
+	}
+	g := Diagnostics{ACF1: ACF(d, 1)}
+	omega, _ := EWC(d)
+	if m, sd := meanSD(d); sd*sd > noSpread*m*m {
+		g.VarianceRatio = omega / (sd * sd)
+	}
+	g.outliers(d)
+	for _, v := range d {
+		if v == 0 {
+			g.ZeroShare += 1 / float64(len(d))
+		}
+	}
+	if v, err := drift(d, confidence); err == nil {
+		g.Drift = v
+	}
+	g.warn()
+	return g, nil
+}
+
+// outliers fills the share and the position of values far from the median.
+// With more than half of the values equal there is no scale to be far by.
+func (g *Diagnostics) outliers(d []float64) {
+	median := Quantile(sortedCopy(d), 0.5)
+	away := make([]float64, len(d))
+	for i, v := range d {
+		away[i] = math.Abs(v - median)
+		if away[i] > away[g.Largest] {
+			g.Largest = i
+		}
+	}
+	mad := Quantile(sortedCopy(away), 0.5)
+	if mad == 0 {
+		return
+	}
+	for _, a := range away {
+		if a/mad > outlierMADs {
+			g.OutlierShare += 1 / float64(len(d))
+		}
+	}
+}
+
+// drift compares the halves of d.
+func drift(d []float64, confidence float64) (Interval, error) {
+	var halves [2]Interval
+	for i, half := range [2][]float64{d[:len(d)/2], d[len(d)/2:]} {
+		r, err := NewSignedRank(half)
+		if err != nil {
+			return Interval{}, err
+		}
+		halves[i] = r.Interval(confidence)
+	}
+	v := difference(halves[1], halves[0]).Interval(confidence)
+	v.N, v.Kind, v.Unit = len(d), KindSREWC, UnitLogRatio
+	return v, nil
+}
+
+func (g *Diagnostics) warn() {
+	add := func(is bool, format string, args ...any) {
+		if is {
+			g.Warnings = append(g.Warnings, fmt.Sprintf(format, args...))
+		}
+	}
+	add(math.Abs(g.ACF1) > warnACF1,
+		"neighboring pairs correlate (lag-1 autocorrelation %.2f): intervals hold, power is poor", g.ACF1)
+	add(g.VarianceRatio > warnVarianceRatio,
+		"the long-run variance is %.1f times the variance: intervals hold, power is poor", g.VarianceRatio)
+	add(g.OutlierShare > warnOutlierShare,
+		"%.1f %% of the pairs are far outliers; they stay in", 100*g.OutlierShare)
+	add(g.ZeroShare > warnZeroShare,
+		"%.1f %% of the pairs show no difference at all", 100*g.ZeroShare)
+	add(g.Drift.N > 0 && !g.Drift.Contains(0),
+		"the effect drifts: the second half differs from the first")
+}
+
+// OrderEffect is the mean of d where the baseline was asked first minus that
+// where the test was, with Welch's interval, on the log scale. The order was
+// drawn at random, so that the groups are comparable.
+func OrderEffect(d []float64, baselineFirst []bool, confidence float64) (Interval, error) {
+	if len(d) != len(baselineFirst) {
+		return Interval{}, fmt.Errorf("order effect: %d and %d values: %w", len(d), len(baselineFirst), ErrLengths)
+	}
+	var first, second []float64
+	for i, v := range d {
+		if baselineFirst[i] {
+			first = append(first, v)
+		} else {
+			second = append(second, v)
+		}
+	}
+	v, err := Welch(first, second, confidence)
+	if err != nil {
+		return Interval{}, fmt.Errorf("order effect: %w", err)
+	}
+	v.Unit = UnitLogRatio
+	if !v.Contains(0) {
+		v.Warnings = append(v.Warnings, "which side is asked first matters")
+	}
+	return v, nil
+}
+
+// WholeMilliseconds reports whether all of the latencies, in nanoseconds, are
+// multiples of a millisecond: a clock that coarse is up to 17 % off on a short
+// block.
+func WholeMilliseconds(ns []int64) bool {
+	for _, v := range ns {
+		if v%1e6 != 0 {
+			return false
+		}
+	}
+	return len(ns) > 0
+}
+
+// SmallBlocks is the share of pairs with a latency of either side below the
+// limit, in the unit of the latencies, and the Hodges-Lehmann ratio without
+// them (0 when none are left). On such blocks the fixed cost of a request
+// dominates the ratio; the warning is not empty when they are many.
+func SmallBlocks(baseline, test []float64, limit float64) (share, ratio float64, warning string, err error) {
+	d, err := LogRatios(baseline, test)
+	if err != nil {
+		return 0, 0, "", fmt.Errorf("small blocks: %w", err)
+	}
+	var large []float64
+	for i, v := range d {
+		if math.Min(baseline[i], test[i]) >= limit {
+			large = append(large, v)
+		}
+	}
+	if len(d) > 0 {
+		share = 1 - float64(len(large))/float64(len(d))
+	}
+	if len(large) > 0 {
+		hl, err := HodgesLehmann(large)
+		if err != nil {
+			return 0, 0, "", err
+		}
+		ratio = math.Exp(hl)
+	}
+	if share > warnSmallShare {
+		warning = fmt.Sprintf("%.0f %% of the blocks are so small that the fixed cost dominates the ratio", 100*share)
+	}
+	return share, ratio, warning, nil
+}
+
+// SignsDiffer reports whether a typical block and the total moved in opposite
+// directions: center is a log ratio, totals a ratio. A tail is the usual
+// reason.
+func SignsDiffer(center, totals float64) bool {
+	return center < 0 && totals > 1 || center > 0 && totals < 1
+}

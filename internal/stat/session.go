@@ -1,0 +1,205 @@
+package stat
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+// Session is an uninterrupted stretch of a run: the programs were not
+// restarted and the sides kept their hosts.
+type Session struct {
+	// Swapped says that the sides have exchanged hosts.
+	Swapped bool
+	// D are the log ratios in block order, at least four.
+	D []float64
+}
+
+// sessionPairs is the number of pairs that a session of a swap should have.
+const sessionPairs = 50
+
+// Sessions is the effect of a run of several sessions, on the log scale.
+type Sessions struct {
+	// Effect is the wider of Between and Blocks, and the one to report. Its
+	// Estimate gives the p-value, other levels and the equivalence test.
+	Effect Interval
+	// Between is a t interval over the sessions' estimates. Blocks combines
+	// the sessions' own intervals. Between has N 0 when there are too few
+	// sessions for it.
+	Between, Blocks Interval
+	// Host is the effect of the host, positive when the second host is
+	// slower. It has N 0 without a swap, when it is part of Effect.
+	Host Interval
+	// SD is the standard deviation between sessions that Between stands on,
+	// 0 without it.
+	SD float64
+}
+
+// CombineSessions estimates the effect of the version from sessions: the
+// Hodges-Lehmann estimate of each, weighted so that with swapped hosts the
+// effect of the host cancels. Sessions differ by more than their blocks show,
+// which is why the interval between sessions counts when it is wider.
+func CombineSessions(sessions []Session, confidence float64) (Sessions, error) {
+	if len(sessions) == 0 {
+		return Sessions{}, fmt.Errorf("sessions: %w", ErrTooFew)
+	}
+	c := combination{confidence: confidence}
+	for i, s := range sessions {
+		r, err := NewSignedRank(s.D)
+		if err != nil {
+			return Sessions{}, fmt.Errorf("session %d: %w", i+1, err)
+		}
+		kind := 0
+		if s.Swapped {
+			kind = 1
+		}
+		v := r.Interval(confidence)
+		c.kinds[kind] = append(c.kinds[kind], v)
+		c.pairs += v.N
+		if len(sessions) > 1 && v.N < sessionPairs {
+			c.warnings = append(c.warnings, fmt.Sprintf("session %d has %d pairs and should have %d", i+1, v.N, sessionPairs))
+		}
+	}
+	if len(sessions) == 1 {
+		v := slices.Concat(c.kinds[0], c.kinds[1])[0]
+		return Sessions{Effect: v, Blocks: v}, nil
+	}
+	return c.combine(), nil
+}
+
+// combination holds the sessions' intervals by host order.
+type combination struct {
+	kinds      [2][]Interval
+	confidence float64
+	pairs      int
+	warnings   []string
+}
+
+// swap reports whether both host orders occur.
+func (c *combination) swap() bool { return len(c.kinds[0]) > 0 && len(c.kinds[1]) > 0 }
+
+func (c *combination) combine() Sessions {
+	theta, eta := c.centers()
+	blocks := c.blocks()
+	between, sd, ok := c.between()
+	if !ok {
+		c.warnings = append(c.warnings, "a swap needs two sessions of each host order for an interval between sessions")
+	}
+	interval := func(e Estimate, kind string, center float64) Interval {
+		e.Value = center
+		v := e.Interval(c.confidence)
+		v.N, v.Kind, v.Unit, v.Warnings = c.pairs, kind, UnitLogRatio, slices.Clone(c.warnings)
+		return v
+	}
+	out := Sessions{Blocks: interval(blocks, KindBlocks, theta), SD: sd}
+	out.Effect = out.Blocks
+	wider, kind := blocks, KindBlocks
+	if ok {
+		out.Between = interval(between, KindSessionT, theta)
+		if out.Between.High-theta > out.Blocks.High-theta {
+			out.Effect, wider, kind = out.Between, between, KindSessionT
+		}
+	}
+	if c.swap() {
+		out.Host = interval(wider, kind, eta)
+	}
+	return out
+}
+
+// centers are the effects of the version and of the host.
+func (c *combination) centers() (theta, eta float64) {
+	if !c.swap() {
+		return mean(slices.Concat(centersOf(c.kinds[0]), centersOf(c.kinds[1]))), 0
+	}
+	x, y := mean(centersOf(c.kinds[0])), mean(centersOf(c.kinds[1]))
+	return (x + y) / 2, (x - y) / 2
+}
+
+func centersOf(vs []Interval) []float64 {
+	m := make([]float64, len(vs))
+	for i, v := range vs {
+		m[i] = v.Center
+	}
+	return m
+}
+
+// between is the standard error over the sessions' estimates: pooled when the
+// swap is balanced, Welch's when it is not, plain without a swap.
+func (c *combination) between() (e Estimate, sd float64, ok bool) {
+	x, y := centersOf(c.kinds[0]), centersOf(c.kinds[1])
+	s := float64(len(x) + len(y))
+	if !c.swap() {
+		_, sd = meanSD(slices.Concat(x, y))
+		return Estimate{SE: sd / math.Sqrt(s), DF: s - 1}, sd, true
+	}
+	if len(x) < 2 || len(y) < 2 {
+		return Estimate{}, 0, false
+	}
+	_, sx := meanSD(x)
+	_, sy := meanSD(y)
+	if len(x) == len(y) {
+		sd = math.Sqrt((sx*sx + sy*sy) / 2)
+		return Estimate{SE: sd / math.Sqrt(s), DF: s - 2}, sd, true
+	}
+	vx, vy := sx*sx/float64(len(x)), sy*sy/float64(len(y))
+	e = Estimate{SE: math.Sqrt((vx + vy) / 4), DF: welchDF(vx, vy, float64(len(x)-1), float64(len(y)-1))}
+	return e, e.SE * math.Sqrt(s), true
+}
+
+// welchDF is the degrees of freedom of Welch and Satterthwaite for the sum of
+// two variances of means with their own; the smaller one when there is no
+// variance to weigh them by.
+func welchDF(vx, vy, dfx, dfy float64) float64 {
+	sum := vx + vy
+	if !(sum > 0) || math.IsInf(sum, 1) {
+		return math.Min(dfx, dfy)
+	}
+	// Shares keep tiny variances from underflowing when squared.
+	x, y := vx/sum, vy/sum
+	return 1 / (x*x/dfx + y*y/dfy)
+}
+
+// blocks is the standard error from the sessions' own intervals.
+func (c *combination) blocks() Estimate {
+	var sum, fourth float64
+	least := math.Inf(1)
+	for _, vs := range c.kinds {
+		w := 1 / float64(len(c.kinds[0])+len(c.kinds[1]))
+		if c.swap() {
+			w = 1 / float64(2*len(vs))
+		}
+		for _, v := range vs {
+			part := w * w * v.SE() * v.SE()
+			sum += part
+			fourth += part * part / v.DF
+			least = math.Min(least, v.DF)
+		}
+	}
+	if math.IsInf(sum, 1) || fourth == 0 {
+		return Estimate{SE: math.Sqrt(sum), DF: least}
+	}
+	return Estimate{SE: math.Sqrt(sum), DF: sum * sum / fourth}
+}
+
+// Correct takes the shift of an A/A control off an effect, both on the log
+// scale with t intervals: the hosts' effect cancels and the control's own
+// uncertainty is added. It needs intervals with degrees of freedom; a
+// confidence sequence is not corrected.
+func Correct(ab, aa Interval, confidence float64) (Interval, error) {
+	if ab.DF <= 0 || aa.DF <= 0 {
+		return Interval{}, fmt.Errorf("correcting %s by %s: both need degrees of freedom", ab.Kind, aa.Kind)
+	}
+	if !ab.Bounded() || !aa.Bounded() || ab.Unit == UnitRatio || aa.Unit == UnitRatio {
+		return Interval{}, fmt.Errorf("correcting %s by %s: both need a bounded interval of log ratios", ab.Kind, aa.Kind)
+	}
+	v := difference(ab, aa).Interval(confidence)
+	v.N, v.Kind, v.Unit = ab.N, KindCorrected, UnitLogRatio
+	v.Warnings = slices.Concat(ab.Warnings, aa.Warnings)
+	return v, nil
+}
+
+// difference is x - y for two independent estimates.
+func difference(x, y Interval) Estimate {
+	vx, vy := x.SE()*x.SE(), y.SE()*y.SE()
+	return Estimate{Value: x.Center - y.Center, SE: math.Sqrt(vx + vy), DF: welchDF(vx, vy, x.DF, y.DF)}
+}
