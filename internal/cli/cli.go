@@ -63,6 +63,9 @@ func Main(ctx context.Context, w World) int {
 	root := newRoot(w)
 	root.SetArgs(w.Args)
 	err := root.ExecuteContext(ctx)
+	if errors.Is(err, errStopped) {
+		return 0
+	}
 	if cause := context.Cause(ctx); cause != nil && (err == nil || errors.Is(err, context.Canceled)) {
 		err = cause
 	}
@@ -129,7 +132,7 @@ Exit status: 0 done, 1 something in the run failed, 2 bad usage, 3 regression
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fault.Newf(fault.Usage, "%v", err).Hint("%s --help", cmd.CommandPath())
 	})
-	root.AddCommand()
+	root.AddCommand(newDevnet(w), newWitness(w), newCollect(w), newReport(w), newCheck(w))
 	usageErrors(root)
 	return root
 }

@@ -156,7 +156,9 @@ func (r *Result) estimate() {
 		return
 	}
 	r.Effect = effect
-	r.Warnings = append(r.Warnings, effect.Warnings...)
+	if len(d) >= MinPairs { // below, the verdict itself says it
+		r.Warnings = append(r.Warnings, effect.Warnings...)
+	}
 	// The two one-sided tests at alpha are the 1 - 2 alpha interval.
 	if r.Equivalence, err = stat.GeometricMeanRatio(d, 2*r.Rule.Confidence-1); err != nil {
 		r.Warnings = append(r.Warnings, err.Error())

@@ -1,0 +1,215 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/verdict-bench/verdict/internal/devnet"
+	"github.com/verdict-bench/verdict/internal/fault"
+	"github.com/verdict-bench/verdict/internal/genesis"
+)
+
+// errStopped says that a program that runs until it is told to stop was told
+// to, and has stopped: the exit status is 0.
+var errStopped = errors.New("stopped")
+
+// nodeOptions are the flags of verdict devnet node.
+type nodeOptions struct {
+	network     string
+	datadir     string
+	httpAddr    string
+	httpPort    uint16
+	httpAPI     []string
+	authAddr    string
+	authPort    uint16
+	jwtSecret   string
+	metrics     bool
+	metricsAddr string
+	metricsPort uint16
+	precompute  bool
+	form        string
+	addresses   string
+}
+
+// newDevnetNode is the command verdict devnet node.
+func newDevnetNode(w World) *cobra.Command {
+	var o nodeOptions
+	cmd := &cobra.Command{
+		Use:   "node",
+		Short: "Run the built-in execution client",
+		Long: `Node is an execution client for local benchmarks: a real EVM, real tries and
+real witnesses, made from go-ethereum as a library. It has no peers; its blocks
+come over the Engine API, from verdict devnet drive or from a consensus client.
+
+debug_executionWitness takes a block number, a tag, a hash or an object with
+blockNumber or blockHash; debug_executionWitnessByBlockHash takes a hash. A
+witness is made on demand, by executing the block again. With
+--precompute-witnesses it is made while the block is imported and stored for the
+last 128 heights; what is not stored is made on demand. Hits and misses are
+counted at /metrics.
+
+It runs until it is interrupted; then it saves its state and ends with exit
+status 0. Other exit statuses: 1 the node failed, 2 bad usage or genesis, 4 a
+port is taken or the data directory cannot be used.`,
+		Example: `  # on free ports, in a temporary directory; the last line says where
+  verdict devnet node --http.port 0 --authrpc.port 0
+
+  # witnesses made in advance, kept as bytes
+  verdict devnet node --datadir node-b --precompute-witnesses \
+    --http.port 9545 --authrpc.port 9551 --metrics --metrics.port 9600
+
+  # another chain
+  verdict devnet node --network genesis.json --datadir node-c`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runDevnetNode(cmd.Context(), w, o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.network, "network", "local", "the chain: `local`, or a genesis file")
+	f.StringVar(&o.datadir, "datadir", "", "`directory` of chain, witnesses and JWT secret (default: a temporary one, removed at the end)")
+	f.StringVar(&o.httpAddr, "http.addr", "127.0.0.1", "`address` of the JSON-RPC server; it has no authentication")
+	f.Uint16Var(&o.httpPort, "http.port", 8545, "`port` of the JSON-RPC server; 0 picks a free one")
+	f.StringSliceVar(&o.httpAPI, "http.api", devnet.Namespaces(), "`namespaces` of the JSON-RPC server")
+	f.StringVar(&o.authAddr, "authrpc.addr", "127.0.0.1", "`address` of the Engine API")
+	f.Uint16Var(&o.authPort, "authrpc.port", 8551, "`port` of the Engine API; 0 picks a free one")
+	f.StringVar(&o.jwtSecret, "authrpc.jwtsecret", "", "`file` of the JWT secret, made when missing (default: jwt.hex in the data directory)")
+	f.BoolVar(&o.metrics, "metrics", false, "serve Prometheus metrics at /metrics")
+	f.StringVar(&o.metricsAddr, "metrics.addr", "127.0.0.1", "`address` of the metrics server")
+	f.Uint16Var(&o.metricsPort, "metrics.port", 9090, "`port` of the metrics server; 0 picks a free one")
+	f.BoolVar(&o.precompute, "precompute-witnesses", false, "make and store the witness of each block while it is imported")
+	f.StringVar(&o.form, "witness-store", string(devnet.Serialized), "`form` of stored witnesses: serialized (the bytes of the answer) or generated (encoded for each answer)")
+	f.StringVar(&o.addresses, "addresses", "", "when ready, write the URLs as JSON (rpc, engine, metrics) to this `file`")
+	return cmd
+}
+
+func runDevnetNode(ctx context.Context, w World, o nodeOptions) (err error) {
+	devnet.LibraryLog(w.Stderr)
+	log := slog.New(slog.NewTextHandler(w.Stderr, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
+	options, err := o.resolve(log)
+	if err != nil {
+		return err
+	}
+	if options.DataDir == "" {
+		if options.DataDir, err = os.MkdirTemp("", "verdict-node-"); err != nil {
+			return fault.As(fault.Prerequisite, fmt.Errorf("making a data directory: %w", err))
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(options.DataDir)) }()
+	}
+	node, err := devnet.Start(ctx, options)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, node.Close()) }()
+	if o.addresses != "" {
+		if err := writeAddresses(o.addresses, node); err != nil {
+			return err
+		}
+	}
+	announce(w.Stderr, node)
+	select {
+	case err := <-node.Failed():
+		return err
+	case <-ctx.Done():
+	}
+	// Closed here, and not only by the deferred call, so that errStopped is
+	// told only of a node that did stop.
+	if err := node.Close(); err != nil {
+		return err
+	}
+	return errStopped
+}
+
+// withoutTime drops the time from a log line: whoever keeps the log adds it.
+func withoutTime(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
+}
+
+// resolve turns the flags into the node's options.
+func (o nodeOptions) resolve(log *slog.Logger) (devnet.Options, error) {
+	options := devnet.Options{
+		DataDir:    o.datadir,
+		HTTPAddr:   join(o.httpAddr, o.httpPort),
+		EngineAddr: join(o.authAddr, o.authPort),
+		HTTPAPI:    o.httpAPI,
+		JWTSecret:  o.jwtSecret,
+		Precompute: o.precompute,
+		Form:       devnet.Form(o.form),
+		Version:    clientVersion(),
+		Log:        log,
+	}
+	if o.metrics {
+		options.MetricsAddr = join(o.metricsAddr, o.metricsPort)
+	}
+	if o.network == "local" {
+		return options, nil
+	}
+	g, err := genesis.Read(o.network)
+	if errors.Is(err, os.ErrNotExist) {
+		return options, fault.Newf(fault.Usage, "--network %s: there is no such file, and the only network with a name is local", o.network)
+	}
+	options.Genesis = g
+	return options, err
+}
+
+func join(host string, port uint16) string {
+	return net.JoinHostPort(host, strconv.Itoa(int(port)))
+}
+
+// clientVersion is name/version/platform/compiler, the form that execution
+// clients use.
+func clientVersion() string {
+	return strings.Join([]string{"verdict", strings.ReplaceAll(version(), " ", "-"),
+		runtime.GOOS + "-" + runtime.GOARCH, runtime.Version()}, "/")
+}
+
+// announce prints the one line that says that the node answers.
+func announce(stderr io.Writer, n *devnet.Node) {
+	line := fmt.Sprintf("ready: rpc %s engine %s", n.RPC(), n.Engine())
+	if n.Metrics() != "" {
+		line += " metrics " + n.Metrics() + "/metrics"
+	}
+	number, _ := n.Head()
+	fmt.Fprintf(stderr, "%s chain %d genesis %s head %d jwt %s\n", line, n.ChainID(), n.Genesis(), number, n.JWTSecret())
+}
+
+// writeAddresses writes the URLs by rename, so that whoever waits for the file
+// finds it whole.
+func writeAddresses(path string, n *devnet.Node) error {
+	raw, err := json.Marshal(struct {
+		RPC     string `json:"rpc"`
+		Engine  string `json:"engine"`
+		Metrics string `json:"metrics,omitempty"`
+	}{n.RPC(), n.Engine(), n.Metrics()})
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".addresses-")
+	if err != nil {
+		return fault.As(fault.Prerequisite, fmt.Errorf("--addresses: %w", err))
+	}
+	_, err = f.Write(append(raw, '\n'))
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name()) // the first error is the one to tell
+		return fmt.Errorf("--addresses: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,87 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/verdict-bench/verdict/internal/bench"
+)
+
+// progress shows how a run gets on: on a terminal one line that is written
+// over, elsewhere a plain line now and then.
+type progress struct {
+	w        World
+	terminal bool
+	started  time.Time
+	last     time.Time
+	phase    string
+	drawn    bool
+}
+
+// How often progress is shown.
+const (
+	terminalPause = 100 * time.Millisecond
+	plainPause    = 10 * time.Second
+)
+
+func newProgress(w World, what string) *progress {
+	p := &progress{w: w, started: w.Now()}
+	if f, ok := w.Stderr.(*os.File); ok {
+		p.terminal = term.IsTerminal(int(f.Fd())) && w.Getenv("TERM") != "dumb"
+	}
+	return p
+}
+
+// update shows u if it is time to, and always when a phase begins or ends.
+func (p *progress) update(u bench.Progress) {
+	now := p.w.Now()
+	pause := plainPause
+	if p.terminal {
+		pause = terminalPause
+	}
+	news := u.Phase != p.phase || u.Planned > 0 && u.Done == u.Planned
+	if !news && now.Sub(p.last) < pause {
+		return
+	}
+	p.last, p.phase = now, u.Phase
+	line := progressLine(u, now.Sub(p.started))
+	if p.terminal {
+		fmt.Fprintf(p.w.Stderr, "\r\x1b[K%s", line)
+		p.drawn = true
+		return
+	}
+	fmt.Fprintln(p.w.Stderr, line)
+}
+
+// end leaves the terminal at the start of a fresh line.
+func (p *progress) end() {
+	if p.drawn {
+		fmt.Fprint(p.w.Stderr, "\r\x1b[K")
+		p.drawn = false
+	}
+}
+
+// progressLine is one line of progress: blocks done, both medians and the
+// interval so far.
+func progressLine(u bench.Progress, elapsed time.Duration) string {
+	line := fmt.Sprintf("%-8s", u.Phase)
+	if u.Planned > 0 {
+		line += fmt.Sprintf(" %*d/%d", len(fmt.Sprint(u.Planned)), u.Done, u.Planned)
+	}
+	if u.Median[0] > 0 {
+		line += fmt.Sprintf("  baseline %.4g ms  test %.4g ms", u.Median[0], u.Median[1])
+	}
+	if u.Low > 0 {
+		line += fmt.Sprintf("  ratio %.3g [%.3g, %.3g]", u.Ratio, u.Low, u.High)
+	}
+	if u.Failed > 0 {
+		line += fmt.Sprintf("  failed %d", u.Failed)
+	}
+	if u.Note != "" {
+		line += "  " + u.Note
+	}
+	return line + fmt.Sprintf("  %s", elapsed.Round(time.Second))
+}
