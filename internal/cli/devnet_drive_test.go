@@ -120,64 +120,75 @@ func TestDevnetDrive_builtInNodes(t *testing.T) {
 		t.Errorf("stderr %q does not say where it went on", r.stderr.String())
 	}
 
-	t.Run("interrupt", func(t *testing.T) {
-		var r verdictRun
-		sent := false // a second interrupt would end the test itself
-		r.onStdout = func() {
-			if !sent {
-				sent = true
-				r.signals <- syscall.SIGINT
+	t.Run("interrupt", func(t *testing.T) { driveInterrupted(t, a, b) })
+	t.Run("wrong secret", func(t *testing.T) { driveWithWrongSecret(t, a, b, second) })
+	t.Run("client lost", func(t *testing.T) { driveClientLost(t, a, b, second) })
+}
+
+// An interrupt ends the run cleanly: what was done is told, and all clients are
+// on one head.
+func driveInterrupted(t *testing.T, a, b string) {
+	t.Helper()
+	var r verdictRun
+	sent := false // a second interrupt would end the test itself
+	r.onStdout = func() {
+		if !sent {
+			sent = true
+			r.signals <- syscall.SIGINT
+		}
+	}
+	if got := r.run("devnet", "drive", a, b, "--gas=1e6", "--json"); got != int(fault.Interrupted) {
+		t.Errorf("exit status %d, want %d:\n%s", got, fault.Interrupted, r.stderr.String())
+	}
+	if made := blocksOf(t, r.stdout.Bytes()); len(made) == 0 {
+		t.Error("nothing on stdout before the interrupt")
+	}
+	if !strings.Contains(r.stderr.String(), " blocks up to ") || !strings.Contains(r.stderr.String(), "interrupted by") {
+		t.Errorf("stderr %q has no summary or no reason", r.stderr.String())
+	}
+	// Both are on one head, or this would fail.
+	r = verdictRun{}
+	if got := r.run("devnet", "drive", a, b, "--blocks=1", "--gas=1e6"); got != 0 {
+		t.Errorf("exit status %d after an interrupt:\n%s", got, r.stderr.String())
+	}
+}
+
+// A refused token names the client and the flag.
+func driveWithWrongSecret(t *testing.T, a, b string, second *devnet.Node) {
+	t.Helper()
+	other := filepath.Join(t.TempDir(), "other.hex")
+	if _, err := ethrpc.CreateSecret(other); err != nil {
+		t.Fatal(err)
+	}
+	var r verdictRun
+	spoiled := b[:strings.LastIndex(b, ",")+1] + other
+	if got := r.run("devnet", "drive", a, spoiled, "--blocks=1"); got != int(fault.Prerequisite) {
+		t.Errorf("exit status %d, want %d", got, fault.Prerequisite)
+	}
+	if text := r.stderr.String(); !strings.Contains(text, "client b: "+second.Engine()+": the JWT was refused") || !strings.Contains(text, "hint: --authrpc.jwtsecret") {
+		t.Errorf("stderr %q", text)
+	}
+}
+
+// A client that goes away in mid-run is named.
+func driveClientLost(t *testing.T, a, b string, second *devnet.Node) {
+	t.Helper()
+	var r verdictRun
+	closed := false
+	r.onStdout = func() {
+		if !closed {
+			closed = true
+			if err := second.Close(); err != nil {
+				t.Error(err)
 			}
 		}
-		if got := r.run("devnet", "drive", a, b, "--gas=1e6", "--json"); got != int(fault.Interrupted) {
-			t.Errorf("exit status %d, want %d:\n%s", got, fault.Interrupted, r.stderr.String())
-		}
-		if made := blocksOf(t, r.stdout.Bytes()); len(made) == 0 {
-			t.Error("nothing on stdout before the interrupt")
-		}
-		if !strings.Contains(r.stderr.String(), " blocks up to ") || !strings.Contains(r.stderr.String(), "interrupted by") {
-			t.Errorf("stderr %q has no summary or no reason", r.stderr.String())
-		}
-		// Both are on one head, or this would fail.
-		r = verdictRun{}
-		if got := r.run("devnet", "drive", a, b, "--blocks=1", "--gas=1e6"); got != 0 {
-			t.Errorf("exit status %d after an interrupt:\n%s", got, r.stderr.String())
-		}
-	})
-
-	t.Run("wrong secret", func(t *testing.T) {
-		other := filepath.Join(t.TempDir(), "other.hex")
-		if _, err := ethrpc.CreateSecret(other); err != nil {
-			t.Fatal(err)
-		}
-		var r verdictRun
-		spoiled := b[:strings.LastIndex(b, ",")+1] + other
-		if got := r.run("devnet", "drive", a, spoiled, "--blocks=1"); got != int(fault.Prerequisite) {
-			t.Errorf("exit status %d, want %d", got, fault.Prerequisite)
-		}
-		if text := r.stderr.String(); !strings.Contains(text, "client b: "+second.Engine()+": the JWT was refused") || !strings.Contains(text, "hint: --authrpc.jwtsecret") {
-			t.Errorf("stderr %q", text)
-		}
-	})
-
-	t.Run("client lost", func(t *testing.T) {
-		var r verdictRun
-		closed := false
-		r.onStdout = func() {
-			if !closed {
-				closed = true
-				if err := second.Close(); err != nil {
-					t.Error(err)
-				}
-			}
-		}
-		if got := r.run("devnet", "drive", a, b, "--gas=1e6", "--json"); got != int(fault.Failed) {
-			t.Errorf("exit status %d, want %d", got, fault.Failed)
-		}
-		if text := r.stderr.String(); !strings.Contains(text, "verdict: client b: ") {
-			t.Errorf("stderr %q does not name the client that was lost", text)
-		}
-	})
+	}
+	if got := r.run("devnet", "drive", a, b, "--gas=1e6", "--json"); got != int(fault.Failed) {
+		t.Errorf("exit status %d, want %d", got, fault.Failed)
+	}
+	if text := r.stderr.String(); !strings.Contains(text, "verdict: client b: ") {
+		t.Errorf("stderr %q does not name the client that was lost", text)
+	}
 }
 
 func TestGasAmount(t *testing.T) {

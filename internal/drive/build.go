@@ -47,7 +47,7 @@ func (p *patience) grow() {
 
 // relax makes the wait a little shorter after it was long enough.
 func (p *patience) relax() {
-	p.floor -= p.floor / 100
+	p.floor -= p.floor / 32
 	p.wait = max(minWait, p.floor, p.wait-p.wait/20)
 }
 
@@ -285,7 +285,7 @@ func knows(ctx context.Context, c Client, tx load.Tx) bool {
 	return err == nil && found != nil
 }
 
-// resend offers again what p lacks, in case the pool dropped it, and forgets
+// resend offers again what p lacks, in case the pool dropped it, and replaces
 // what another transaction with its nonce has overtaken. Refusals say nothing
 // here: what the pool still holds it refuses as known.
 func (d *Driver) resend(ctx context.Context, builder int, p ethrpc.Payload) error {
@@ -309,7 +309,10 @@ func (d *Driver) resend(ctx context.Context, builder int, p ethrpc.Payload) erro
 		}
 	}
 	d.pending = slices.DeleteFunc(d.pending, func(tx load.Tx) bool { return overtaken[tx.Hash] })
-	_, err = d.send(ctx, builder, again)
+	if _, err := d.send(ctx, builder, again); err != nil {
+		return err
+	}
+	_, err = d.offer(ctx, builder)
 	return err
 }
 

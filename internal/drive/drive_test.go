@@ -48,6 +48,8 @@ type scripted struct {
 	early int
 	// refuse is the answer to each transaction that is not taken.
 	refuse string
+	// nonce is the next nonce of every account.
+	nonce uint64
 	// dropFirst has the pool forget this many transactions that it took.
 	dropFirst int
 	// newPayload and forkchoice replace the answers when set.
@@ -169,7 +171,7 @@ func (s *scripted) do(c call) any {
 	case "eth_getBlockByNumber":
 		return s.block(c.Params[0])
 	case "eth_getTransactionCount":
-		return hexUint(0)
+		return hexUint(s.nonce)
 	case "eth_getTransactionByHash":
 		for _, tx := range s.pool {
 			if fmt.Sprintf("%q", crypto.Keccak256Hash(tx)) == string(c.Params[0]) {
@@ -487,6 +489,32 @@ func TestDriver_knownTransactions(t *testing.T) {
 	}
 	if block.Transactions != 10 || block.Attempts != 7 {
 		t.Errorf("block of %d transactions after %d attempts, want 10 after 7", block.Transactions, block.Attempts)
+	}
+}
+
+// Transactions whose nonces others have used are replaced, so that the block
+// is as full as it was meant to be.
+func TestDriver_replacesOvertakenTransactions(t *testing.T) {
+	t.Parallel()
+	a := newScripted(t, "a", func(s *scripted) { s.early = 1 })
+	d, err := open(t, Options{}, a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.offer(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	// Three accounts sent ten transactions; the first two of each are stale.
+	a.mu.Lock()
+	a.nonce = 2
+	a.pool = a.pool[6:]
+	a.mu.Unlock()
+	block, err := d.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if block.Transactions != 10 || len(d.pending) != 0 {
+		t.Errorf("block of %d transactions with %d left over, want 10 and 0", block.Transactions, len(d.pending))
 	}
 }
 

@@ -46,7 +46,8 @@ func Create(dir string, now func() time.Time) (*Run, error) {
 		return nil, fault.Newf(fault.Usage, "run directory %s exists and is not empty", dir).
 			Hint("choose another directory with --out")
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return nil, fault.Newf(fault.Prerequisite, "run directory: %w", err)
+		return nil, fault.Newf(fault.Prerequisite, "run directory: %w", err).
+			Hint("choose another directory with --out")
 	}
 	if err := os.MkdirAll(filepath.Join(dir, LogsName), 0o755); err != nil {
 		return nil, fault.Newf(fault.Prerequisite, "creating the run directory: %w", err).
