@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/ethereum/go-ethereum/core/types"
@@ -69,9 +70,10 @@ func (v *verifier) check(ctx context.Context, b collect.Block, samples *[2]sampl
 	return nil
 }
 
-// prove re-executes the block of one sample from its witness. The error is of
-// this side alone; a block that the server does not give leaves the sample
-// unverified.
+// prove re-executes the block of one sample from its witness. A block that the
+// server does not give leaves the sample unverified; a block that cannot be
+// executed by the rules of its chain, whatever the witness, is an error,
+// because no other block could be proved either.
 func (v *verifier) prove(ctx context.Context, b collect.Block, s *sample.Sample, body *ethrpc.Body, rpc *ethrpc.Client) error {
 	var raw json.RawMessage
 	if err := rpc.Call(ctx, &raw, "eth_getBlockByHash", b.Hash, true); err != nil {
@@ -79,12 +81,19 @@ func (v *verifier) prove(ctx context.Context, b collect.Block, s *sample.Sample,
 	}
 	block, err := stateless.ParseBlock(raw)
 	if err == nil && block.Hash().Hex() != b.Hash {
-		err = fmt.Errorf("the server's block has hash %s", block.Hash().Hex())
-	}
-	if err == nil {
-		err = v.execute(block, body)
+		err = fmt.Errorf("it was served with hash %s", block.Hash().Hex())
 	}
 	if err != nil {
+		err = &stateless.BlockError{Err: err}
+	} else {
+		err = v.execute(block, body)
+	}
+	var unfit *stateless.BlockError
+	switch {
+	case errors.As(err, &unfit):
+		return fault.Newf(fault.Failed, "block %d of the %s side cannot be verified: %w", b.Number, s.Side, err).
+			Hint("give the chain's own rules with --genesis FILE, or measure without proof: --verify-every 0")
+	case err != nil:
 		s.Status, s.Verification = sample.InvalidWitness, sample.Incomplete
 		s.Failure = &sample.Failure{Message: err.Error()}
 		return nil

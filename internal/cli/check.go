@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/ethereum/go-ethereum/core/types"
@@ -200,7 +199,7 @@ func judge(outcomes []checkOutcome) error {
 		return fault.Newf(fault.Invalid, "%d of %d witnesses are not complete", bad, n)
 	case unusable > 0:
 		return fault.Newf(fault.Usage, "%d of %d blocks cannot be re-executed", unusable, n).
-			Hint("check that file and chain fit: --chain %s, or --genesis FILE", strings.Join([]string{"mainnet", "sepolia", "hoodi", "local"}, "|"))
+			Hint("check that file and chain fit: --chain NAME, or --genesis FILE")
 	}
 	return nil
 }

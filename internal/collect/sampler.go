@@ -9,6 +9,7 @@ package collect
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -134,7 +135,7 @@ func (s *Sampler) unusable(ctx context.Context, err error) error {
 	}
 	f := fault.Newf(fault.Prerequisite, "%s cannot be used: %w", s.URL(), err)
 	if ethrpc.Refused(err) {
-		f.Hint("start the execution client, or give its HTTP address with --rpc")
+		f.Hint("start the execution client there, or give the address of its HTTP RPC")
 	}
 	return f
 }
@@ -181,43 +182,56 @@ func parseQuantity(text string) (uint64, error) {
 // has ErrNoBlock in its chain when the server has none.
 func (s *Sampler) Block(ctx context.Context, number uint64) (Block, error) {
 	const method = "eth_getBlockByNumber"
-	var raw *struct {
-		Number       string `json:"number"`
-		Hash         string `json:"hash"`
-		ParentHash   string `json:"parentHash"`
-		GasUsed      string `json:"gasUsed"`
-		Timestamp    string `json:"timestamp"`
-		Transactions []any  `json:"transactions"`
-	}
+	var raw json.RawMessage
 	if err := s.call(ctx, &raw, method, hexQuantity(number), false); err != nil {
 		return Block{}, err
 	}
-	if raw == nil {
+	block, err := parseBlock(raw, number)
+	if err != nil && !errors.Is(err, ErrNoBlock) {
+		err = fmt.Errorf("%s: %w", method, err)
+	}
+	return block, err
+}
+
+// parseBlock reads an answer to eth_getBlockByNumber for the given number.
+func parseBlock(raw []byte, number uint64) (Block, error) {
+	var in *struct {
+		Number       string            `json:"number"`
+		Hash         string            `json:"hash"`
+		ParentHash   string            `json:"parentHash"`
+		GasUsed      string            `json:"gasUsed"`
+		Timestamp    string            `json:"timestamp"`
+		Transactions []json.RawMessage `json:"transactions"`
+	}
+	if err := json.Unmarshal(raw, &in); err != nil {
+		return Block{}, fmt.Errorf("block %d has an unexpected form: %w", number, err)
+	}
+	if in == nil {
 		return Block{}, fmt.Errorf("block %d: %w", number, ErrNoBlock)
 	}
-	b := Block{
+	out := Block{
 		Number:       number,
-		Hash:         strings.ToLower(raw.Hash),
-		ParentHash:   strings.ToLower(raw.ParentHash),
-		Transactions: len(raw.Transactions),
+		Hash:         strings.ToLower(in.Hash),
+		ParentHash:   strings.ToLower(in.ParentHash),
+		Transactions: len(in.Transactions),
 	}
-	served, err := parseQuantity(raw.Number)
+	served, err := parseQuantity(in.Number)
 	if err == nil && served != number {
 		err = fmt.Errorf("the answer is block %d", served)
 	}
-	if err == nil && (!isHash(b.Hash) || !isHash(b.ParentHash)) {
+	if err == nil && (!isHash(out.Hash) || !isHash(out.ParentHash)) {
 		err = errors.New("the answer has no block hash or no parent hash")
 	}
 	if err == nil {
-		b.GasUsed, err = parseQuantity(raw.GasUsed)
+		out.GasUsed, err = parseQuantity(in.GasUsed)
 	}
 	if err == nil {
-		b.Timestamp, err = parseQuantity(raw.Timestamp)
+		out.Timestamp, err = parseQuantity(in.Timestamp)
 	}
 	if err != nil {
-		return Block{}, fmt.Errorf("%s of block %d: %w", method, number, err)
+		return Block{}, fmt.Errorf("block %d: %w", number, err)
 	}
-	return b, nil
+	return out, nil
 }
 
 func hexQuantity(v uint64) string { return "0x" + strconv.FormatUint(v, 16) }

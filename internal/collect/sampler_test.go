@@ -243,3 +243,24 @@ func TestBlock_malformed(t *testing.T) {
 		}
 	}
 }
+
+// Whatever a server says of a block, it is a block of that number with whole
+// hashes, or an error.
+func FuzzParseBlock(f *testing.F) {
+	hash := "0x" + strings.Repeat("Ab", 32)
+	f.Add([]byte(`{"number":"0x5","hash":"`+hash+`","parentHash":"`+hash+`","gasUsed":"0x0","timestamp":"0x1","transactions":["0x00",{}]}`), uint64(5))
+	f.Add([]byte(`null`), uint64(5))
+	f.Add([]byte(`{"number":"0x10000000000000000"}`), uint64(0))
+	f.Fuzz(func(t *testing.T, raw []byte, number uint64) {
+		b, err := parseBlock(raw, number)
+		if err != nil {
+			if b != (Block{}) {
+				t.Errorf("%+v beside error %v", b, err)
+			}
+			return
+		}
+		if b.Number != number || !isHash(b.Hash) || !isHash(b.ParentHash) {
+			t.Errorf("parseBlock(%q, %d) = %+v", raw, number, b)
+		}
+	})
+}

