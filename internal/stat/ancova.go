@@ -105,7 +105,7 @@ func (a *Ancova) support(batches []Batch) ([]Batch, error) {
 	low := [2]float64{math.Inf(1), math.Inf(1)}
 	high := [2]float64{}
 	for i, b := range batches {
-		if !(b.Seconds > 0 && b.Seconds <= largest && b.Gas > 0 && b.Gas <= largest) || b.Transactions < 0 {
+		if positive([]float64{b.Seconds, b.Gas}, 2) != nil || b.Transactions < 0 {
 			return nil, fmt.Errorf("batch %d with %v s, %v gas, %d transactions: %w", i, b.Seconds, b.Gas, b.Transactions, ErrNotPositive)
 		}
 		s := sideIndex(b)

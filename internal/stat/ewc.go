@@ -67,8 +67,11 @@ func newCosines(n, nu int) *cosines {
 	if c.nu*half <= rowsLimit {
 		c.rows = make([]float64, 0, c.nu*half)
 		for j := 1; j <= c.nu; j++ {
-			for i := range half {
-				c.rows = append(c.rows, c.turn[j*(2*i+1)%(4*n)])
+			for i, k := 0, j; i < half; i++ {
+				c.rows = append(c.rows, c.turn[k])
+				if k += 2 * j; k >= len(c.turn) {
+					k -= len(c.turn)
+				}
 			}
 		}
 	}

@@ -252,7 +252,7 @@ func TestRatios_invariances(t *testing.T) {
 	baseline, test := slices.Clone(z.baseline), slices.Clone(z.test)
 	ratios := func(a, b []float64) []Interval {
 		out := []Interval{must(TotalsRatio(a, b, 0.95))}
-		out = append(out, must(QuantileRatios(a, b, []float64{0.5, 0.9}, Bootstrap{Resamples: 500, Seed: 7}))...)
+		out = append(out, must(QuantileRatios(a, b, []float64{0.5, 0.9}, Bootstrap{Resamples: 400, Seed: 7}))...)
 		return out
 	}
 	same := func(what string, got, want []Interval) {
@@ -277,7 +277,7 @@ func TestRatios_invariances(t *testing.T) {
 			t.Error("the same seed gave another interval")
 		}
 	}
-	other := must(QuantileRatios(baseline, test, []float64{0.5}, Bootstrap{Resamples: 500, Seed: 8}))
+	other := must(QuantileRatios(baseline, test, []float64{0.5}, Bootstrap{Resamples: 400, Seed: 8}))
 	if other[0].Low == v[1].Low {
 		t.Error("another seed gave the same interval")
 	}
@@ -443,7 +443,7 @@ func TestEdges(t *testing.T) {
 		"NaN":          {append(repeat(1, 99), math.NaN()), nil},
 		"Inf":          {append(repeat(1, 99), math.Inf(1)), nil},
 		"huge":         {alternating(1e300, 1, 100), nil},
-		"large":        {alternating(1e140, 1, 100), nil},
+		"large":        {alternating(1e99, 1, 100), nil},
 		"subnormal":    {alternating(5e-324, 1e-323, 100), nil},
 		"negative":     {mapped(ramp, func(v float64) float64 { return -v }), nil},
 		"mixed scales": {alternating(1e-200, 1e100, 101), nil},
@@ -518,8 +518,9 @@ func FuzzIntervals(f *testing.F) {
 	}
 	seed(1, 2, 4, 3, 5, 0.1, 7, 9, 2, 2)
 	seed(1, 1, 1, 1, 1, 1)
-	seed(1e150, -1e150, 1e-300, 5e-324, 0, 3)
+	seed(1e99, -1e99, 1e-300, 5e-324, 0, 3)
 	seed(math.NaN(), math.Inf(1))
+	seed(newNoise(f, 32, 1).draw(6, 40, 0.1)...)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var d []float64
 		for len(b) >= 8 && len(d) < 60 {

@@ -54,8 +54,8 @@ type Bootstrap struct {
 	Seed       uint64
 }
 
-// bootstrapStream is the second word of the generator's state, so that a seed of the
-// run does not give another method the same numbers.
+// bootstrapStream is the second word of the generator's state, so that a seed
+// of the run does not give another method the same numbers.
 const bootstrapStream = 0x626f6f7473747261
 
 // QuantileRatios is, for each p, the ratio of the test side's p-quantile to
@@ -77,6 +77,9 @@ func QuantileRatios(baseline, test, ps []float64, opts Bootstrap) ([]Interval, e
 	}
 	if opts.Resamples == 0 {
 		opts.Resamples = 2000
+	}
+	if opts.Resamples < 0 {
+		return nil, fmt.Errorf("quantile ratios: %d resamples", opts.Resamples)
 	}
 	if opts.Confidence == 0 {
 		opts.Confidence = 0.95
@@ -105,7 +108,7 @@ func QuantileRatios(baseline, test, ps []float64, opts Bootstrap) ([]Interval, e
 		if err != nil {
 			return nil, fmt.Errorf("ratio of the %v quantiles: %w", ps[k], err)
 		}
-		v.N, v.Seed, v.Warnings = n, opts.Seed, fewPairs(n)
+		v.N, v.Seed, v.Warnings = n, opts.Seed, append(v.Warnings, fewPairs(n)...)
 		if ps[k] > smoothUpTo {
 			v.Warnings = append(v.Warnings, "informational: this far in the tail no verdict is drawn")
 		}
@@ -130,8 +133,10 @@ func percentile(center float64, replicates []float64, confidence float64) (Inter
 	tail := (1 - confidence) / 2
 	lo := int(math.Floor(float64(b)*tail + 1e-9))
 	hi := int(math.Floor(float64(b)*(1-tail)+1e-9)) - 1
-	if confidence > 0 && confidence < 1 && lo <= hi && hi < b {
+	if lo >= 1 && lo <= hi {
 		v.Low, v.High = replicates[lo], replicates[hi]
+	} else {
+		v.Warnings = []string{fmt.Sprintf("%d resamples bound nothing at a confidence of %v", b, confidence)}
 	}
 	below, above := 1, 1
 	for _, r := range replicates {
@@ -157,9 +162,9 @@ type resampler struct {
 	sides  [2]ordered
 	rules  []quantileRule
 	run    int
-	// cumulative holds, for i = 0..n, the weight of the i smallest values in
-	// each Harrell-Davis quantile, so that one walk serves all of them.
-	cumulative, sums, before []float64
+	// seen[i] is how many draws are no larger than the i-th smallest value of
+	// the side that is walked.
+	seen []int32
 }
 
 // ordered is one side: its values ascending and where they stand in block
@@ -169,41 +174,50 @@ type ordered struct {
 	index  []int32
 }
 
-// quantileRule is one quantile of a sample of n: the next Harrell-Davis one,
-// or type 7 at h = (n-1)p.
+// quantileRule is one quantile of a sample of n: Harrell-Davis when cumulative
+// is set, type 7 at h = (n-1)p otherwise.
 type quantileRule struct {
-	smooth bool
-	h      float64
+	// cumulative is, for i = 0..n, the weight of the i smallest values. All
+	// but nothing of it falls between the positions from and to, which at
+	// 10,000 values is a tenth of the way.
+	cumulative []float64
+	from, to   int32
+	h          float64
+}
+
+// nothing is a weight that no rounding shows.
+const nothing = 1e-17
+
+func harrellDavisRule(n int, p float64) quantileRule {
+	q := quantileRule{cumulative: harrellDavis(n, p), to: int32(n)}
+	for q.cumulative[q.from+1] < nothing {
+		q.from++
+	}
+	for 1-q.cumulative[q.to-1] < nothing {
+		q.to--
+	}
+	return q
 }
 
 func newResampler(baseline, test, ps []float64) (*resampler, error) {
 	n := len(baseline)
 	r := &resampler{
-		counts: make([]int32, n),
-		run:    int(math.Ceil(math.Cbrt(float64(n)) - 1e-9)),
+		counts: make([]int32, n), seen: make([]int32, n),
+		run: int(math.Ceil(math.Cbrt(float64(n)) - 1e-9)),
 	}
 	for i, x := range [2][]float64{baseline, test} {
 		r.sides[i] = newOrdered(x)
 	}
-	var smooth [][]float64
 	for _, p := range ps {
 		switch {
 		case !(p > 0 && p < 1):
 			return nil, fmt.Errorf("quantile ratios: p is %v and not between 0 and 1", p)
 		case p <= smoothUpTo:
-			r.rules = append(r.rules, quantileRule{smooth: true})
-			smooth = append(smooth, harrellDavis(n, p))
+			r.rules = append(r.rules, harrellDavisRule(n, p))
 		case n < TailPairs:
 			return nil, fmt.Errorf("ratio of the %v quantiles: %d of at least %d pairs: %w", p, n, TailPairs, ErrTooFew)
 		default:
 			r.rules = append(r.rules, quantileRule{h: float64(n-1) * p})
-		}
-	}
-	r.sums = make([]float64, len(smooth))
-	r.before = make([]float64, len(smooth))
-	for i := range n + 1 {
-		for _, c := range smooth {
-			r.cumulative = append(r.cumulative, c[i])
 		}
 	}
 	return r, nil
@@ -238,54 +252,46 @@ func (r *resampler) logRatios(to []float64) []float64 {
 	clear(to)
 	for side, o := range r.sides {
 		sign := float64(2*side - 1)
-		smooth := r.harrellDavis(o)
+		draws := int32(0)
+		for i, at := range o.index {
+			draws += r.counts[at]
+			r.seen[i] = draws
+		}
 		for k, rule := range r.rules {
-			var q float64
-			if rule.smooth {
-				q, smooth = smooth[0], smooth[1:]
-			} else {
-				q = r.type7(o, rule.h)
-			}
-			to[k] += sign * math.Log(q)
+			to[k] += sign * math.Log(rule.of(o.values, r.seen))
 		}
 	}
 	return to
 }
 
-// harrellDavis is every Harrell-Davis quantile of one side of the resample.
-func (r *resampler) harrellDavis(o ordered) []float64 {
-	clear(r.sums)
-	clear(r.before)
-	rules := len(r.sums)
-	seen := 0
-	for i, at := range o.index {
+// of is the quantile of a resample that holds seen[i] draws no larger than
+// values[i], which ascend.
+func (q quantileRule) of(values []float64, seen []int32) float64 {
+	if q.cumulative == nil {
+		whole := int32(q.h)
+		low := values[after(seen, whole)]
+		high := values[after(seen, min(whole+1, int32(len(seen)-1)))]
+		return low + (q.h-float64(whole))*(high-low)
+	}
+	sum, before := 0.0, 0.0
+	for i := after(seen, q.from); i < len(seen); i++ {
 		// A value that was not drawn adds nothing, and testing for it would
 		// cost more than that.
-		seen += int(r.counts[at])
-		upTo := r.cumulative[seen*rules : seen*rules+rules]
-		v := o.values[i]
-		for k, c := range upTo {
-			r.sums[k] += (c - r.before[k]) * v
-			r.before[k] = c
+		upTo := q.cumulative[seen[i]]
+		sum += (upTo - before) * values[i]
+		before = upTo
+		if seen[i] >= q.to {
+			break
 		}
 	}
-	return r.sums
+	return sum
 }
 
-// type7 is one type 7 quantile of one side of the resample.
-func (r *resampler) type7(o ordered, h float64) float64 {
-	whole := int(h)
-	seen, low := 0, math.NaN()
-	for i, at := range o.index {
-		seen += int(r.counts[at])
-		if math.IsNaN(low) && seen > whole {
-			low = o.values[i]
-		}
-		if seen > whole+1 {
-			return low + (h-float64(whole))*(o.values[i]-low)
-		}
-	}
-	return low
+// after is the first position with more than k draws: where the order statistic
+// of 0-based rank k stands.
+func after(seen []int32, k int32) int {
+	i, _ := slices.BinarySearch(seen, k+1)
+	return i
 }
 
 // Ranks are the 1-based ranks of the order statistics that bound the

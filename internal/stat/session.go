@@ -142,43 +142,44 @@ func (c *combination) between() (e Estimate, sd float64, ok bool) {
 		return Estimate{SE: sd / math.Sqrt(s), DF: s - 2}, sd, true
 	}
 	vx, vy := sx*sx/float64(len(x)), sy*sy/float64(len(y))
-	e = Estimate{SE: math.Sqrt((vx + vy) / 4), DF: welchDF(vx, vy, float64(len(x)-1), float64(len(y)-1))}
+	e = Estimate{SE: math.Sqrt((vx + vy) / 4), DF: satterthwaite([]float64{vx, vy}, []float64{float64(len(x) - 1), float64(len(y) - 1)})}
 	return e, e.SE * math.Sqrt(s), true
 }
 
-// welchDF is the degrees of freedom of Welch and Satterthwaite for the sum of
-// two variances of means with their own; the smaller one when there is no
-// variance to weigh them by.
-func welchDF(vx, vy, dfx, dfy float64) float64 {
-	sum := vx + vy
-	if !(sum > 0) || math.IsInf(sum, 1) {
-		return math.Min(dfx, dfy)
+// satterthwaite is the degrees of freedom of a sum of variances with their own
+// (Welch 1947): sum² / sum of v²/df. It is the smallest of them when there is
+// no variance to weigh them by.
+func satterthwaite(variances, dfs []float64) float64 {
+	sum := 0.0
+	for _, v := range variances {
+		sum += v
 	}
-	// Shares keep tiny variances from underflowing when squared.
-	x, y := vx/sum, vy/sum
-	return 1 / (x*x/dfx + y*y/dfy)
+	if !(sum > 0) || math.IsInf(sum, 1) {
+		return slices.Min(dfs)
+	}
+	inverse := 0.0
+	for i, v := range variances {
+		// Shares keep tiny variances from vanishing when squared.
+		inverse += (v / sum) * (v / sum) / dfs[i]
+	}
+	return 1 / inverse
 }
 
 // blocks is the standard error from the sessions' own intervals.
 func (c *combination) blocks() Estimate {
-	var sum, fourth float64
-	least := math.Inf(1)
+	var parts, dfs []float64
+	sum := 0.0
 	for _, vs := range c.kinds {
 		w := 1 / float64(len(c.kinds[0])+len(c.kinds[1]))
 		if c.swap() {
 			w = 1 / float64(2*len(vs))
 		}
 		for _, v := range vs {
-			part := w * w * v.SE() * v.SE()
-			sum += part
-			fourth += part * part / v.DF
-			least = math.Min(least, v.DF)
+			parts, dfs = append(parts, w*w*v.SE()*v.SE()), append(dfs, v.DF)
+			sum += w * w * v.SE() * v.SE()
 		}
 	}
-	if math.IsInf(sum, 1) || fourth == 0 {
-		return Estimate{SE: math.Sqrt(sum), DF: least}
-	}
-	return Estimate{SE: math.Sqrt(sum), DF: sum * sum / fourth}
+	return Estimate{SE: math.Sqrt(sum), DF: satterthwaite(parts, dfs)}
 }
 
 // Correct takes the shift of an A/A control off an effect, both on the log
@@ -201,5 +202,5 @@ func Correct(ab, aa Interval, confidence float64) (Interval, error) {
 // difference is x - y for two independent estimates.
 func difference(x, y Interval) Estimate {
 	vx, vy := x.SE()*x.SE(), y.SE()*y.SE()
-	return Estimate{Value: x.Center - y.Center, SE: math.Sqrt(vx + vy), DF: welchDF(vx, vy, x.DF, y.DF)}
+	return Estimate{Value: x.Center - y.Center, SE: math.Sqrt(vx + vy), DF: satterthwaite([]float64{vx, vy}, []float64{x.DF, y.DF})}
 }

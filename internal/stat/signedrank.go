@@ -104,7 +104,8 @@ func (r *SignedRank) signedRanks(th float64) (total, omega float64) {
 	left, rank := right-1, 0
 	below, above := th-v[left], v[right]-th
 	for rank < n {
-		// Away from ties, which the second half takes, one value is ranked.
+		// Away from ties and th itself, which the second half takes, one value
+		// is ranked.
 		if below < above {
 			if next := th - v[left-1]; next != below {
 				rank++
@@ -113,7 +114,7 @@ func (r *SignedRank) signedRanks(th float64) (total, omega float64) {
 				left, below = left-1, next
 				continue
 			}
-		} else if above < below {
+		} else if above < below && above != 0 {
 			if next := v[right+1] - th; next != above {
 				rank++
 				ranks[order[right-1]] = float64(rank) * unit
@@ -122,32 +123,36 @@ func (r *SignedRank) signedRanks(th float64) (total, omega float64) {
 				continue
 			}
 		}
-		lowest := min(below, above)
 		fromLeft, fromRight := left, right
+		lowest := min(below, above)
 		for th-v[left] == lowest {
 			left--
 		}
 		for v[right]-th == lowest {
 			right++
 		}
-		down, up := fromLeft-left, right-fromRight
-		s := (float64(rank) + float64(down+up+1)/2) * unit
-		rank += down + up
+		ties := fromLeft - left + right - fromRight
+		s := (float64(rank) + float64(ties+1)/2) * unit
 		if lowest == 0 {
 			// A value at th keeps its place in the ranking and counts for
 			// neither side.
 			s = 0
 		}
-		for k := left; k < fromLeft; k++ {
-			ranks[order[k]] = -s
-		}
-		for k := fromRight; k < right; k++ {
-			ranks[order[k-1]] = s
-		}
-		total += s * float64(up-down)
+		total += s * float64(right-fromRight-(fromLeft-left))
+		r.assign(left, fromLeft, -s)
+		r.assign(fromRight-1, right-1, s)
+		rank += ties
 		below, above = th-v[left], v[right]-th
 	}
 	return total, r.cos.omega(ranks)
+}
+
+// assign gives the signed rank s to the sorted values from up to, not
+// including, to.
+func (r *SignedRank) assign(from, to int, s float64) {
+	for _, at := range r.order[from:to] {
+		r.ranks[at] = s
+	}
 }
 
 // halvings is how often an end of the interval is bisected at most. From
@@ -197,6 +202,9 @@ func (r *SignedRank) end(extreme, sign, t float64) float64 {
 		}
 		if i >= isolated && i%3 == 0 {
 			if w, only := r.averages.only(min(in, out), max(in, out)); only {
+				if rejected(w) {
+					w = math.Nextafter(w, in)
+				}
 				return w
 			}
 		}

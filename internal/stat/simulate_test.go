@@ -356,15 +356,14 @@ func TestV4_coverageOfSessions(t *testing.T) {
 
 func TestV5_power(t *testing.T) {
 	for _, c := range []struct {
-		model, n           int
-		effect, alpha      float64
-		low, high          float64
-		name               string
-		wantPairs, percent int
+		model, n      int
+		effect, alpha float64
+		low, high     float64
+		name          string
 	}{
-		{6, 200, 0.05, 0.05, 0.97, 1, "M6, 5 %", 0, 0},
-		{9, 200, 0.02, 0.05, 0.95, 1, "M9, 2 %", 0, 0},
-		{1, PairsToDetect(0.15, math.Log1p(0.03), AlphaFinal, DefaultPower), 0.03, AlphaFinal, 0.75, 0.84, "M1 at the planned n, 3 %", 0, 0},
+		{6, 200, 0.05, 0.05, 0.97, 1, "M6, 5 %"},
+		{9, 200, 0.02, 0.05, 0.95, 1, "M9, 2 %"},
+		{1, PairsToDetect(0.15, math.Log1p(0.03), AlphaFinal, DefaultPower), 0.03, AlphaFinal, 0.75, 0.84, "M1 at the planned n, 3 %"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -43,9 +43,9 @@ var (
 // rounding error.
 const noSpread = 1e-12
 
-// largest is the largest magnitude that is taken for a finite value: sums of
-// squares stay finite below it.
-const largest = 1e150
+// largest is the largest magnitude that is taken for a finite value, and its
+// inverse the smallest for a positive one: products of squares stay in range.
+const largest = 1e100
 
 // finite checks that x has at least least values and that all are finite.
 func finite(x []float64, least int) error {
@@ -66,7 +66,7 @@ func positive(x []float64, least int) error {
 		return err
 	}
 	for i, v := range x {
-		if v <= 0 {
+		if v < 1/largest {
 			return fmt.Errorf("value %d is %v: %w", i, v, ErrNotPositive)
 		}
 	}

@@ -146,7 +146,7 @@ func Welch(test, baseline []float64, confidence float64) (Interval, error) {
 		return Interval{}, fmt.Errorf("welch: %w", ErrNoSpread)
 	}
 	v := Estimate{
-		Value: mx - my, SE: math.Sqrt(vx + vy), DF: welchDF(vx, vy, m-1, n-1),
+		Value: mx - my, SE: math.Sqrt(vx + vy), DF: satterthwaite([]float64{vx, vy}, []float64{m - 1, n - 1}),
 	}.Interval(confidence)
 	v.N, v.Kind = len(test)+len(baseline), KindWelch
 	return v, nil
