@@ -28,7 +28,7 @@ import (
 	"github.com/ethereum/go-ethereum/p2p"
 	"github.com/ethereum/go-ethereum/rpc"
 	"github.com/ethereum/go-ethereum/triedb"
-	"github.com/ethereum/go-ethereum/triedb/pathdb"
+	"github.com/ethereum/go-ethereum/triedb/hashdb"
 
 	"github.com/verdict-bench/verdict/internal/ethrpc"
 	"github.com/verdict-bench/verdict/internal/fault"
@@ -52,11 +52,12 @@ func checkNamespaces(apis []string) error {
 	return nil
 }
 
-// LibraryLog sends the warnings and errors of the underlying library to w as
-// text lines. The library has one log for the whole process, so this belongs
-// to whoever owns the process; without it the library is silent.
+// LibraryLog sends the errors of the underlying library to w as text lines. Its
+// warnings are left out: it warns of each call that it answers with an error,
+// and of having no peers. The library has one log for the whole process, so
+// this belongs to whoever owns the process; without it the library is silent.
 func LibraryLog(w io.Writer) {
-	log.SetDefault(log.NewLogger(log.NewTerminalHandlerWithLevel(w, log.LevelWarn, false)))
+	log.SetDefault(log.NewLogger(log.NewTerminalHandlerWithLevel(w, log.LevelError, false)))
 }
 
 // makeDataDir makes the data directory and makes sure that it can be written.
@@ -80,7 +81,7 @@ func makeDataDir(dir string) error {
 // The sizes of the caches in MiB. They hold the whole local state and leave
 // room for two nodes, a driver and a collector in 4 GiB.
 const (
-	databaseCache = 64
+	databaseCache = 256
 	trieCache     = 96
 	flatCache     = 64
 	// writeBuffer is small so that state reaches the disk soon: what is
@@ -94,7 +95,7 @@ func (n *Node) openChain(ctx context.Context, o Options) error {
 	n.stack, err = node.New(&node.Config{
 		Name:    "verdict",
 		DataDir: o.DataDir,
-		Logger:  log.Root(),
+		Logger:  log.NewLogger(slog.DiscardHandler), // complains of having no peers
 		P2P:     p2p.Config{NoDiscovery: true, NoDial: true},
 	})
 	if err != nil {
@@ -134,7 +135,8 @@ func dataDirError(dir string, err error) error {
 func chainConfig() *ethconfig.Config {
 	c := ethconfig.Defaults
 	c.SyncMode = ethconfig.FullSync
-	c.StateScheme = rawdb.PathScheme
+	c.StateScheme = rawdb.HashScheme
+	c.NoPruning = true
 	c.DatabaseCache, c.DatabaseHandles = databaseCache, 512
 	c.TrieCleanCache, c.TrieDirtyCache, c.SnapshotCache = trieCache, writeBuffer, flatCache
 	c.LogNoHistory = true // an index for log searches, paid for on each block
@@ -169,7 +171,7 @@ func initGenesis(stack *node.Node, o Options) (err error) {
 
 	stored := rawdb.ReadCanonicalHash(db, 0)
 	if stored == (common.Hash{}) {
-		return writeGenesis(db, stack.ResolvePath("triedb"), o.Genesis)
+		return writeGenesis(db, o.Genesis)
 	}
 	want := genesis.LocalHash
 	if o.Genesis != nil {
@@ -179,12 +181,17 @@ func initGenesis(stack *node.Node, o Options) (err error) {
 		return fault.Newf(fault.Usage, "--datadir %s holds another chain: its genesis is %s, wanted is %s", o.DataDir, stored, want).
 			Hint("use another --datadir, or the --network that it was made with")
 	}
+	// The marker of how far a snap sync came, which this node never does, is
+	// moved along with the head. After a kill it is ahead of the newest state
+	// on disk; the library would take that for a sync that was cut off, and
+	// refuse blocks until peers had finished it.
+	rawdb.WriteHeadFastBlockHash(db, stored)
 	return nil
 }
 
 // writeGenesis commits g, or the local genesis if it is nil, to an empty
 // database.
-func writeGenesis(db ethdb.Database, journal string, g *core.Genesis) error {
+func writeGenesis(db ethdb.Database, g *core.Genesis) error {
 	if g == nil {
 		var err error
 		if g, err = genesis.Local(); err != nil {
@@ -194,13 +201,7 @@ func writeGenesis(db ethdb.Database, journal string, g *core.Genesis) error {
 	if err := checkGenesis(g); err != nil {
 		return err
 	}
-	tries := triedb.NewDatabase(db, &triedb.Config{PathDB: &pathdb.Config{
-		TrieCleanSize:    trieCache << 20,
-		StateCleanSize:   flatCache << 20,
-		WriteBufferSize:  pathdb.Defaults.WriteBufferSize,
-		JournalDirectory: journal,
-		TrienodeHistory:  pathdb.Defaults.TrienodeHistory,
-	}})
+	tries := triedb.NewDatabase(db, &triedb.Config{HashDB: &hashdb.Config{CleanCacheSize: trieCache << 20}})
 	_, err := g.Commit(db, tries, nil)
 	if err = errors.Join(err, tries.Close()); err != nil {
 		return fmt.Errorf("writing the genesis: %w", err)

@@ -77,18 +77,22 @@ func (e *engineAPI) NewPayloadV5(ctx context.Context, data engine.ExecutableData
 // answer never carries the witness: a consensus client did not ask for it.
 func (e *engineAPI) run(ctx context.Context, data engine.ExecutableData, plain, witnessed importing) (engine.PayloadStatusV1, error) {
 	start := time.Now()
-	if e.node.store == nil {
-		status, err := plain(ctx)
-		e.node.metrics.imported(start)
-		return status, err
+	call := plain
+	if e.node.store != nil {
+		call = witnessed
 	}
 	ctx, r := withRecording(ctx, data.BlockHash)
-	status, err := witnessed(ctx)
+	status, err := call(ctx)
 	status.Witness = nil
 	// A block that was already known is not executed again and leaves no
 	// witness; the store has it from the first time, or it is made on demand.
 	if err == nil && status.Status == engine.VALID && r.witness != nil {
 		e.keep(blockID{data.Number, data.BlockHash}, r)
+	}
+	// The library leaves the newest writes in a buffer of the process. With
+	// them on disk, a node that is killed loses one block at most.
+	if err := e.node.backend.ChainDb().SyncKeyValue(); err != nil {
+		e.node.log.Error("writing a block to disk", "block", data.Number, "err", err)
 	}
 	e.node.metrics.imported(start)
 	return status, err

@@ -40,8 +40,7 @@ import (
 
 // smallGenesis has the forks and the system contracts of the local genesis and
 // few accounts, so that a node of it starts in no time.
-func smallGenesis(t testing.TB) *core.Genesis {
-	t.Helper()
+func smallGenesis() *core.Genesis {
 	alloc := types.GenesisAlloc{}
 	for address, code := range map[common.Address][]byte{
 		params.BeaconRootsAddress:        params.BeaconRootsCode,
@@ -93,7 +92,7 @@ var (
 // start starts a node that is closed with the test.
 func start(t testing.TB, set func(*Options)) *Node {
 	t.Helper()
-	o := Options{DataDir: t.TempDir(), HTTPAddr: "127.0.0.1:0", EngineAddr: "127.0.0.1:0", MetricsAddr: "127.0.0.1:0", Genesis: smallGenesis(t)}
+	o := Options{DataDir: t.TempDir(), HTTPAddr: "127.0.0.1:0", EngineAddr: "127.0.0.1:0", MetricsAddr: "127.0.0.1:0", Genesis: smallGenesis()}
 	if set != nil {
 		set(&o)
 	}
@@ -121,16 +120,25 @@ type consensus struct {
 
 func attach(t testing.TB, n *Node) *consensus {
 	t.Helper()
-	secret, err := ethrpc.ReadSecret(n.JWTSecret())
+	c := attachTo(t, n.Engine(), n.JWTSecret())
+	c.node = n
+	return c
+}
+
+// attachTo attaches to a node in another process: it can be delivered to, but
+// not build.
+func attachTo(t testing.TB, url, jwtSecret string) *consensus {
+	t.Helper()
+	secret, err := ethrpc.ReadSecret(jwtSecret)
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := rpc.DialOptions(t.Context(), n.Engine(), rpc.WithHTTPAuth(gethnode.NewJWTAuth([32]byte(secret.Key()))))
+	client, err := rpc.DialOptions(t.Context(), url, rpc.WithHTTPAuth(gethnode.NewJWTAuth([32]byte(secret.Key()))))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	return &consensus{t: t, node: n, client: client, nonces: map[int]uint64{}}
+	return &consensus{t: t, client: client, nonces: map[int]uint64{}}
 }
 
 // build makes a block of the transactions that were sent, on the node's head.
@@ -772,7 +780,7 @@ func TestStart_refuses(t *testing.T) {
 		{"a chain of the future", func(o *Options) { o.Genesis.Config.AmsterdamTime = new(uint64) }, fault.Usage, "Amsterdam"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			o := Options{DataDir: t.TempDir(), HTTPAddr: "127.0.0.1:0", EngineAddr: "127.0.0.1:0", Genesis: smallGenesis(t)}
+			o := Options{DataDir: t.TempDir(), HTTPAddr: "127.0.0.1:0", EngineAddr: "127.0.0.1:0", Genesis: smallGenesis()}
 			test.set(&o)
 			n, err := Start(t.Context(), o)
 			if err == nil {
@@ -785,7 +793,7 @@ func TestStart_refuses(t *testing.T) {
 	}
 	cancelled, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("never mind"))
-	if _, err := Start(cancelled, Options{DataDir: t.TempDir(), HTTPAddr: "127.0.0.1:0", EngineAddr: "127.0.0.1:0", Genesis: smallGenesis(t)}); err == nil || !strings.Contains(err.Error(), "never mind") {
+	if _, err := Start(cancelled, Options{DataDir: t.TempDir(), HTTPAddr: "127.0.0.1:0", EngineAddr: "127.0.0.1:0", Genesis: smallGenesis()}); err == nil || !strings.Contains(err.Error(), "never mind") {
 		t.Errorf("cancelled: %v", err)
 	}
 }
