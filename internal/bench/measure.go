@@ -72,7 +72,9 @@ func (o *orders) draw() [2]int {
 
 // measure measures n blocks on both sides. It counts blocks, not valid pairs:
 // a side that always fails must not keep the run going for ever.
-func (r *runner) measure(ctx context.Context, phase string, n int) error {
+func (r *runner) measure(ctx context.Context, phase string, n int) (err error) {
+	var last *proof
+	defer func() { err = errors.Join(err, r.settle(last)) }()
 	for done := range n {
 		t, err := r.source.next(ctx, func(note string) {
 			p := r.progress(phase, done, n)
@@ -82,18 +84,33 @@ func (r *runner) measure(ctx context.Context, phase string, n int) error {
 		if err != nil {
 			return err
 		}
-		if err := r.pair(ctx, t, phase == plan.WarmUp); err != nil {
+		// The last pair was proved while the next block was being made; no
+		// proof runs while a request is timed.
+		err, last = r.settle(last), nil
+		if err != nil {
 			return err
 		}
-		r.Progress(r.progress(phase, done+1, n))
+		r.Progress(r.progress(phase, done, n))
+		if last, err = r.pair(ctx, t, phase == plan.WarmUp); err != nil {
+			return err
+		}
+		if r.Spec.Place != spec.Local {
+			// The next block may be long in coming.
+			err, last = r.settle(last), nil
+			if err != nil {
+				return err
+			}
+		}
 	}
-	return nil
+	err, last = r.settle(last), nil
+	r.Progress(r.progress(phase, n, n))
+	return err
 }
 
-// pair measures one block on both sides, one after the other, checks what can
-// be checked of the two answers, and stores the samples.
-func (r *runner) pair(ctx context.Context, t target, warmUp bool) error {
-	var samples [2]sample.Sample
+// pair measures one block on both sides, one after the other, and begins to
+// prove the answers.
+func (r *runner) pair(ctx context.Context, t target, warmUp bool) (*proof, error) {
+	p := &proof{done: make(chan struct{})}
 	var bodies [2]*ethrpc.Body
 	for place, i := range r.orders.draw() {
 		s, body, err := r.meters[i].sampler.Measure(ctx, collect.Ask{
@@ -101,20 +118,38 @@ func (r *runner) pair(ctx context.Context, t target, warmUp bool) error {
 			Order: place + 1, WarmUp: warmUp,
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		s.ImportNS = t.importNS[i]
-		samples[i], bodies[i] = s, body
+		p.samples[i], bodies[i] = s, body
 	}
-	if err := r.verifier.check(ctx, t.block, &samples, bodies); err != nil {
-		return err
+	go func() {
+		defer close(p.done)
+		p.err = r.verifier.check(ctx, t.block, &p.samples, bodies)
+	}()
+	return p, nil
+}
+
+// proof is a measured pair whose answers are being proved. Its samples are
+// stored when that is done.
+type proof struct {
+	samples [2]sample.Sample
+	done    chan struct{}
+	err     error
+}
+
+// settle waits for a proof and stores its samples, also when it failed: they
+// were measured. A nil proof is settled.
+func (r *runner) settle(p *proof) error {
+	if p == nil {
+		return nil
 	}
-	for i := range samples {
-		if err := r.record(i, sample.Record{V: sample.Version, Sample: &samples[i]}); err != nil {
-			return err
-		}
+	<-p.done
+	err := p.err
+	for i := range p.samples {
+		err = errors.Join(err, r.record(i, sample.Record{V: sample.Version, Sample: &p.samples[i]}))
 	}
-	return nil
+	return err
 }
 
 // record stores a record before anything is computed from it.

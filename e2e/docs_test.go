@@ -1,4 +1,4 @@
-package cli
+package e2e
 
 import (
 	"os"
@@ -8,12 +8,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/spf13/cobra"
 )
 
 // shorter is what is added to a shown command so that the tests need not wait
-// for 200 blocks under the race detector.
+// for 200 full blocks.
 const shorter = " --blocks 80 --warmup 1 --gas 1000000"
 
 // TestDocs_commands runs every command that the README and the pages in docs
@@ -46,11 +44,11 @@ func TestDocs_commands(t *testing.T) {
 // pages are the README and everything in docs.
 func pages(t *testing.T) []string {
 	t.Helper()
-	list, err := filepath.Glob("../../docs/*.md")
+	list, err := filepath.Glob("../docs/*.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return append(list, "../../README.md")
+	return append(list, "../README.md")
 }
 
 // consoleCommands are the lines that begin with "$ " in console blocks. The
@@ -93,28 +91,4 @@ func TestDocs_links(t *testing.T) {
 			}
 		}
 	}
-}
-
-// Every command has a help that shows examples.
-func TestHelp_examples(t *testing.T) {
-	root := newRoot(OS())
-	for _, cmd := range allCommands(root) {
-		if cmd.Hidden || cmd.HasSubCommands() || cmd.Name() == "help" || strings.HasPrefix(cmd.CommandPath(), "verdict completion") {
-			continue
-		}
-		if cmd.Example == "" {
-			t.Errorf("%s has no example", cmd.CommandPath())
-		}
-		if cmd.Short == "" || cmd.Long == "" {
-			t.Errorf("%s has no description", cmd.CommandPath())
-		}
-	}
-}
-
-func allCommands(cmd *cobra.Command) []*cobra.Command {
-	out := []*cobra.Command{cmd}
-	for _, sub := range cmd.Commands() {
-		out = append(out, allCommands(sub)...)
-	}
-	return out
 }
