@@ -7,18 +7,22 @@ GO    ?= go
 TOOLS := $(CURDIR)/.verdict/tools
 GETH  := $(TOOLS)/geth-1.17.4
 
-# What the tests run beside Go's own tools: the real geth, from its module.
+# The tests run the real geth. With VERDICT_REQUIRE set, a test dependency that
+# is missing fails the tests; it never skips them.
 export VERDICT_GETH := $(GETH)
-# A missing test dependency fails the tests; it never skips them.
-export VERDICT_REQUIRE := geth
+export VERDICT_REQUIRE := all
 
-.PHONY: build test check tools fuzz bench clean
+.PHONY: build test check tools deps fuzz bench clean
 
 build:
 	$(GO) build -o bin/verdict ./cmd/verdict
 
+# The packages are tested with the race detector. The package e2e tests the
+# program as users run it, built without; the simulations of stat run both
+# ways, because the detector leaves them time for an eighth of the runs.
 test: tools check
-	$(GO) test -race -timeout 15m ./...
+	$(GO) test -race -count=1 -timeout 20m ./...
+	$(GO) test -count=1 ./internal/stat
 
 # check is everything that needs no running program.
 check:
@@ -27,13 +31,18 @@ check:
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 
-tools: $(GETH)
+# What the tests need beside Go: a C compiler for the race detector, and geth.
+tools: deps $(GETH)
 
-# The module is pinned; its binary is kept outside of the build's own folders.
+deps:
+	@scripts/deps gcc=gcc git=git
+
+
+# The module is pinned; its binary is kept apart from the user's own.
 $(GETH):
-	@mkdir -p $(TOOLS)/.geth
-	GOBIN=$(TOOLS)/.geth $(GO) install github.com/ethereum/go-ethereum/cmd/geth@v1.17.4
-	mv $(TOOLS)/.geth/geth $@
+	@mkdir -p $(TOOLS)/install
+	GOBIN=$(TOOLS)/install $(GO) install github.com/ethereum/go-ethereum/cmd/geth@v1.17.4
+	@mv $(TOOLS)/install/geth $@
 
 # fuzz runs each fuzz target for a while: make fuzz FUZZTIME=1m
 FUZZTIME ?= 10s
@@ -41,13 +50,16 @@ fuzz:
 	@grep -rlE '^func Fuzz' --include='*_test.go' internal | sort | while read -r file; do \
 	  for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*).*/\1/p' $$file); do \
 	    echo "$$target in $$(dirname $$file)"; \
-	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file) || exit 1; \
+	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5x ./$$(dirname $$file) || exit 1; \
 	  done; \
 	done
 
 # bench runs the benchmarks whose numbers docs/performance.md quotes.
-bench:
-	$(GO) test -run '^$$' -bench . -benchtime 2s ./internal/...
+bench: build
+	$(GO) test -run '^$$' -bench Verify -cpu 1 -count 5 ./internal/stateless
+	$(GO) test -run '^$$' -bench . -cpu 1 ./internal/witness ./internal/stat
+	$(GO) run ./bench/collector truth
+	$(GO) run ./bench/collector large -verdict bin/verdict
 
 clean:
 	rm -rf bin .verdict runs

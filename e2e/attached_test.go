@@ -111,7 +111,7 @@ func secret(t *testing.T, dir string) {
 // driveAll makes a block on all nodes every 300 ms until the test ends.
 func driveAll(t *testing.T, dir string, nodes ...node) {
 	t.Helper()
-	args := []string{"devnet", "drive", "--authrpc.jwtsecret", "jwt.hex", "--gas", "1000000", "--slot", "300ms"}
+	args := []string{"devnet", "drive", "--authrpc.jwtsecret", "jwt.hex", "--gas", "1000000", "--slot", "300ms", "--builder", "rotate"}
 	for i, n := range nodes {
 		args = append(args, "--client", string(rune('a'+i))+"="+n.rpc+","+n.engine)
 	}

@@ -64,18 +64,24 @@ func runDevnetGenesis(ctx context.Context, w World, out string) error {
 }
 
 // createFile writes a file that was asked for. One that could not be written
-// to its end is removed: it would look like a whole one.
+// to its end is removed, because it would look like a whole one, unless it is a
+// device or a pipe, which was there before.
 func createFile(path string, write func(io.Writer) error) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return fault.As(fault.Prerequisite, err)
 	}
-	err = write(f)
+	info, err := f.Stat()
+	if err == nil {
+		err = write(f)
+	}
 	if closing := f.Close(); err == nil {
 		err = closing
 	}
 	if err != nil {
-		_ = os.Remove(path) // the first error is the one to tell
+		if info != nil && info.Mode().IsRegular() {
+			_ = os.Remove(path) // the first error is the one to tell
+		}
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	return nil

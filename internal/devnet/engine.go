@@ -90,7 +90,7 @@ func (e *engineAPI) run(ctx context.Context, data engine.ExecutableData, plain, 
 		e.keep(blockID{data.Number, data.BlockHash}, r)
 	}
 	// The library leaves the newest writes in a buffer of the process. With
-	// them on disk, a node that is killed loses one block at most.
+	// them on disk, a node that is killed is one block back at most.
 	if err := e.node.backend.ChainDb().SyncKeyValue(); err != nil {
 		e.node.log.Error("writing a block to disk", "block", data.Number, "err", err)
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/core/vm"
 	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/ethereum/go-ethereum/ethdb/pebble"
 	"github.com/ethereum/go-ethereum/miner"
 	gethnode "github.com/ethereum/go-ethereum/node"
 	"github.com/ethereum/go-ethereum/params"
@@ -557,7 +558,7 @@ func TestWantsGzip(t *testing.T) {
 	}
 }
 
-// An older height falls out of the store and out of the state in memory.
+// An older height falls out of the store and is made on demand again.
 func TestNode_oldBlocks(t *testing.T) {
 	n := start(t, func(o *Options) { o.Precompute = true })
 	c := attach(t, n)
@@ -567,28 +568,43 @@ func TestNode_oldBlocks(t *testing.T) {
 	if got := n.store.len(); got != storeHeights {
 		t.Errorf("the store holds %d witnesses, want %d", got, storeHeights)
 	}
-	for number, hit := range map[uint64]bool{140: true, 13: true} {
-		before := metric(t, n, "verdict_witness_store_hits_total")
+	for number, hit := range map[uint64]bool{140: true, 13: true, 12: false, 1: false} {
+		hits := metric(t, n, "verdict_witness_store_hits_total")
+		misses := metric(t, n, "verdict_witness_store_misses_total")
 		verify(t, n, number, decode(t, ask(t, n, number)))
-		if got := metric(t, n, "verdict_witness_store_hits_total") > before; got != hit {
+		if got := metric(t, n, "verdict_witness_store_hits_total") == hits+1; got != hit {
 			t.Errorf("block %d: hit %v, want %v", number, got, hit)
 		}
-	}
-	got := decode(t, ask(t, n, 3))
-	if got.Error == nil || got.Error.Code != codeServerError || !strings.Contains(got.Error.Message, "the state of its parent is pruned; a witness can be made from block 0x") {
-		t.Fatalf("block 3: %+v", got.Error)
-	}
-	// The message names the oldest block; it must be telling the truth.
-	var from uint64
-	if _, err := fmt.Sscanf(got.Error.Message, "block 0x3: the state of its parent is pruned; a witness can be made from block %v on (head is 140)", &from); err != nil {
-		t.Fatalf("%v in %q", err, got.Error.Message)
-	}
-	for number, ok := range map[uint64]bool{from: true, from - 1: false} {
-		header := n.chain().GetHeaderByNumber(number)
-		if _, failure := n.generate(t.Context(), header); (failure == nil) != ok {
-			t.Errorf("on demand, block %d: %v", number, failure)
+		if got := metric(t, n, "verdict_witness_store_misses_total") == misses+1; got == hit {
+			t.Errorf("block %d: miss %v, want %v", number, got, !hit)
 		}
 	}
+}
+
+// Where the state that a block starts from is gone, the answer says so and
+// names the oldest block that is left.
+func TestNode_prunedState(t *testing.T) {
+	dir := t.TempDir()
+	n := start(t, func(o *Options) { o.DataDir = dir })
+	c := attach(t, n)
+	c.blocks()
+	root, database := n.chain().GetHeaderByNumber(2).Root, n.stack.ResolvePath("chaindata")
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := pebble.New(database, 16, 16, "", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(db.Delete(root[:]), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	n = start(t, func(o *Options) { o.DataDir = dir })
+	want := "block 0x3: the state of its parent is pruned; a witness can be made from block 0x4 on (head is 5)"
+	if got := decode(t, ask(t, n, 3)); got.Error == nil || got.Error.Code != codeServerError || got.Error.Message != want {
+		t.Errorf("block 3: %+v, want %q", got.Error, want)
+	}
+	verify(t, n, 4, decode(t, ask(t, n, 4)))
 }
 
 // A node that was closed goes on where it was, and so does its store.
