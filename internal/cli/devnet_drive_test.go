@@ -16,13 +16,18 @@ import (
 	"github.com/verdict-bench/verdict/internal/drive"
 	"github.com/verdict-bench/verdict/internal/ethrpc"
 	"github.com/verdict-bench/verdict/internal/fault"
+	"github.com/verdict-bench/verdict/internal/genesis"
 )
 
 // startDriven starts a built-in node and returns it with its --client flag.
 func startDriven(t *testing.T, name string) (*devnet.Node, string) {
 	t.Helper()
+	small, err := genesis.Small()
+	if err != nil {
+		t.Fatal(err)
+	}
 	node, err := devnet.Start(t.Context(), devnet.Options{
-		DataDir: t.TempDir(), HTTPAddr: "127.0.0.1:0", EngineAddr: "127.0.0.1:0",
+		DataDir: t.TempDir(), HTTPAddr: "127.0.0.1:0", EngineAddr: "127.0.0.1:0", Genesis: small,
 	})
 	if err != nil {
 		t.Fatal(err)

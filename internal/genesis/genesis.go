@@ -103,8 +103,14 @@ func LocalConfig() *params.ChainConfig {
 }
 
 // Local returns the local genesis. The value is new and the caller's own.
-func Local() (*core.Genesis, error) {
-	alloc, err := localAlloc()
+func Local() (*core.Genesis, error) { return local(Accounts, Holders) }
+
+// Small returns the local genesis with its senders alone, for tests of what does
+// not depend on the size of the state: a node of it starts at once.
+func Small() (*core.Genesis, error) { return local(Senders, Senders) }
+
+func local(accounts, holders int) (*core.Genesis, error) {
+	alloc, err := localAlloc(accounts, holders)
 	if err != nil {
 		return nil, err
 	}
@@ -159,12 +165,12 @@ type tokenInfo struct {
 
 // localAlloc is the state of the local genesis: the system contracts that
 // blocks call, the token, and everybody's balances.
-func localAlloc() (types.GenesisAlloc, error) {
+func localAlloc(accounts, holders int) (types.GenesisAlloc, error) {
 	var token tokenInfo
 	if err := json.Unmarshal(tokenArtifact, &token); err != nil {
 		return nil, fmt.Errorf("the embedded token artifact: %w", err)
 	}
-	alloc := make(types.GenesisAlloc, Accounts+5)
+	alloc := make(types.GenesisAlloc, accounts+5)
 	for address, code := range map[common.Address][]byte{
 		params.BeaconRootsAddress:        params.BeaconRootsCode,
 		params.HistoryStorageAddress:     params.HistoryStorageCode,
@@ -174,12 +180,12 @@ func localAlloc() (types.GenesisAlloc, error) {
 		alloc[address] = types.Account{Nonce: 1, Code: code, Balance: new(big.Int)}
 	}
 
-	storage := make(map[common.Hash]common.Hash, Holders+1)
+	storage := make(map[common.Hash]common.Hash, holders+1)
 	supply := new(uint256.Int)
-	for i := range Holders {
+	for i := range holders {
 		holder := Holder(i)
 		balance := balanceOf(i)
-		if i < Accounts {
+		if i < accounts {
 			alloc[holder] = types.Account{Balance: balance.ToBig()}
 		}
 		storage[mappingSlot(holder, token.Slots.BalanceOf)] = balance.Bytes32()
