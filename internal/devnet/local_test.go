@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 	"testing"
 
@@ -97,11 +96,12 @@ func TestLocal_fullBlock(t *testing.T) {
 func BenchmarkWitness(b *testing.B) {
 	nodes, last := localBlocks(b, 3, "", Generated, Serialized)
 	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"debug_executionWitness","params":["%#x"]}`, last.ExecutionPayload.Number)
+	client := plainClient()
 	for i, name := range []string{"on-demand", "generated", "serialized"} {
 		b.Run(name, func(b *testing.B) {
 			var size int64
 			for b.Loop() {
-				res, err := http.Post(nodes[i].RPC(), "application/json", strings.NewReader(body))
+				res, err := client.Post(nodes[i].RPC(), "application/json", strings.NewReader(body))
 				if err != nil {
 					b.Fatal(err)
 				}

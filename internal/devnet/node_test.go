@@ -244,10 +244,18 @@ func (c *consensus) blocks() []*engine.ExecutionPayloadEnvelope {
 	return all
 }
 
+// plainClient is an HTTP client that does not ask for compression, which that
+// of the standard library does unasked.
+func plainClient() *http.Client {
+	return &http.Client{Transport: &http.Transport{DisableCompression: true}}
+}
+
 // post sends a body to the public JSON-RPC and returns the answer's.
 func post(t testing.TB, n *Node, body string) []byte {
 	t.Helper()
-	res, err := http.Post(n.RPC(), "application/json", strings.NewReader(body))
+	client := plainClient()
+	defer client.CloseIdleConnections()
+	res, err := client.Post(n.RPC(), "application/json", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -406,7 +414,19 @@ func TestNode_keys(t *testing.T) {
 		_, from := genesis.Account(sender)
 		return lower(crypto.CreateAddress(from, 0))
 	}
-	check(1, "0x")
+	// An empty block touches what the protocol does, and nothing else: the
+	// two request queues, the parent's hash, the beacon root by its time.
+	const ring = 8191
+	at := int64(genesis.Timestamp+12) % ring
+	empty := strings.Join([]string{
+		lower(params.WithdrawalQueueAddress), slot(0), slot(1), slot(2), slot(3),
+		lower(params.ConsolidationQueueAddress), slot(0), slot(1), slot(2), slot(3),
+		lower(params.HistoryStorageAddress), slot(0),
+		lower(params.BeaconRootsAddress), slot(at), slot(at + ring),
+	}, " ")
+	if got := keys(1); got != empty {
+		t.Errorf("the keys of an empty block are\n%s\nwant\n%s", got, empty)
+	}
 	check(2, lower(reader)+" "+slot(1)+" "+slot(2)+" "+slot(3)) // reverted
 	for _, address := range []string{lower(stranger), lower(bomb), created(3), created(4),
 		"0x0000000000000000000000000000000000007777", "0x0000000000000000000000000000000000005555", "0x0000000000000000000000000000000000000fee"} {
@@ -423,6 +443,12 @@ func TestNode_keys(t *testing.T) {
 	}
 }
 
+// requestOf is a JSON-RPC request whose id is the string "x y"; params is the
+// rest of the object.
+func requestOf(method, params string) string {
+	return fmt.Sprintf(`{"jsonrpc":"2.0","id":"x y","method":%q%s}`, method, params)
+}
+
 func TestNode_requests(t *testing.T) {
 	n := start(t, nil)
 	c := attach(t, n)
@@ -430,9 +456,6 @@ func TestNode_requests(t *testing.T) {
 	hash := blocks[1].ExecutionPayload.BlockHash.Hex()
 	want := decode(t, ask(t, n, 2)).Result
 	head := decode(t, ask(t, n, 5)).Result
-	call := func(method, params string) string {
-		return fmt.Sprintf(`{"jsonrpc":"2.0","id":"x y","method":%q%s}`, method, params)
-	}
 	same := func(a, b any) bool { return fmt.Sprint(a) == fmt.Sprint(b) }
 	for _, test := range []struct {
 		method, params string
@@ -450,7 +473,7 @@ func TestNode_requests(t *testing.T) {
 	} {
 		// Alone it is answered by the node's own code, in a batch by the
 		// library's; the two must agree.
-		body := call(test.method, test.params)
+		body := requestOf(test.method, test.params)
 		alone := decode(t, post(t, n, body))
 		if alone.Error != nil || !same(*alone.Result, *(test.want.(*struct{ State, Codes, Keys, Headers []hexutil.Bytes }))) {
 			t.Errorf("%s: wrong witness or error %v", body, alone.Error)
@@ -463,6 +486,11 @@ func TestNode_requests(t *testing.T) {
 			t.Errorf("in a batch %s: %v %v", body, err, batch)
 		}
 	}
+}
+
+func TestNode_badRequests(t *testing.T) {
+	n := start(t, nil)
+	attach(t, n).blocks()
 	unknown := common.Hash{1}.Hex()
 	for _, test := range []struct {
 		method, params string
@@ -491,7 +519,7 @@ func TestNode_requests(t *testing.T) {
 		{byHash, `,"params":["0x2"]`, -32602, "invalid argument 0"},
 		{byHash, `,"params":["` + unknown + `"]`, -32000, "not found (head is 5)"},
 	} {
-		body := call(test.method, test.params)
+		body := requestOf(test.method, test.params)
 		var batch []wire
 		if err := json.Unmarshal(post(t, n, "["+body+"]"), &batch); err != nil || len(batch) != 1 {
 			t.Errorf("in a batch %s: %v", body, err)
@@ -503,17 +531,22 @@ func TestNode_requests(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestNode_otherRequests(t *testing.T) {
+	n := start(t, nil)
+	attach(t, n).blocks()
 	for _, id := range []string{`null`, `17`, `"17"`, `-1`, `1.5`} {
 		got := decode(t, post(t, n, `{"jsonrpc":"2.0","id":`+id+`,"method":"debug_executionWitness","params":["0x2"]}`))
 		if string(got.ID) != id && id != "null" || got.Result == nil {
 			t.Errorf("id %s comes back as %s", id, got.ID)
 		}
 	}
-	if got := decode(t, post(t, n, call("debug_noSuchMethod", ""))); got.Error == nil || got.Error.Code != -32601 {
+	if got := decode(t, post(t, n, requestOf("debug_noSuchMethod", ""))); got.Error == nil || got.Error.Code != -32601 {
 		t.Errorf("an unknown method: %+v", got.Error)
 	}
 	var version struct{ Result string }
-	if err := json.Unmarshal(post(t, n, call("web3_clientVersion", "")), &version); err != nil {
+	if err := json.Unmarshal(post(t, n, requestOf("web3_clientVersion", "")), &version); err != nil {
 		t.Error(err)
 	}
 }
@@ -740,6 +773,14 @@ func TestNode_builds(t *testing.T) {
 	}
 	if number, _ := n.Head(); number != 1 {
 		t.Errorf("the head is %d", number)
+	}
+}
+
+func TestNode_withoutDebug(t *testing.T) {
+	n := start(t, func(o *Options) { o.HTTPAPI = []string{"eth", "net"} })
+	got := decode(t, ask(t, n, 0))
+	if got.Error == nil || got.Error.Code != -32601 {
+		t.Errorf("with the namespace debug off: %+v, want method not found", got.Error)
 	}
 }
 
