@@ -106,6 +106,7 @@ func (n *node) ready(ctx context.Context) (endpoints, error) {
 type chain struct {
 	driver *drive.Driver
 	nodes  [2]*node
+	settle time.Duration
 }
 
 // openChain waits for both nodes and puts the driver over them.
@@ -142,7 +143,7 @@ func (r *runner) openChain(ctx context.Context) (*chain, [2]string, error) {
 	if err != nil {
 		return nil, urls, err
 	}
-	return &chain{driver, r.nodes}, urls, driver.Offer(ctx, stream, r.Spec.GasPerBlock)
+	return &chain{driver, r.nodes, r.Spec.Settle}, urls, driver.Offer(ctx, stream, r.Spec.GasPerBlock)
 }
 
 func (c *chain) next(ctx context.Context, _ func(string)) (target, error) {
@@ -158,7 +159,7 @@ func (c *chain) next(ctx context.Context, _ func(string)) (target, error) {
 		t.seen[i] = time.Now()
 		t.importNS[i] = b.Imports[i].ImportNS
 	}
-	return t, nil
+	return t, pause(ctx, c.settle)
 }
 
 // explain says that a node has ended, if that is why the driver failed.

@@ -95,7 +95,7 @@ func (o *witnessOptions) addFlags(cmd *cobra.Command) {
 	f.Uint64Var(&o.spec.Seed, "seed", 0, "seed of the order within pairs and of the load (default: random, recorded)")
 	f.IntVar(&o.spec.VerifyEvery, "verify-every", d.VerifyEvery, "prove each N-th witness complete; 0 proves none")
 	f.DurationVar(&o.spec.Timeout, "timeout", d.Timeout, "time limit of one measured request")
-	f.DurationVar(&o.spec.Settle, "settle", d.Settle, "wait after a new block is seen before it is measured")
+	f.DurationVar(&o.spec.Settle, "settle", d.Settle, "wait after a new block is seen before it is measured (0s for servers that already run)")
 	f.DurationVar(&o.spec.Patience, "patience", d.Patience, "how long to wait for a side that fails or stands still")
 	f.BoolVar(&o.spec.Gzip, "gzip", false, "ask the servers for compressed answers")
 	f.StringVar(&o.out, "out", "", "run `DIR`ectory, which must not exist (default: runs/TIME-witness-NETWORK)")
@@ -118,6 +118,9 @@ func (o *witnessOptions) resolve() (spec.Witness, error) {
 	case attached:
 		s.Place = spec.Attached
 		s.GasPerBlock = 0
+		if !o.flags.Flags().Changed("settle") {
+			s.Settle = spec.Defaults(spec.Attached).Settle
+		}
 		s.Baseline.Witness, s.Test.Witness = "", ""
 		if err := o.refuse("baseline-witness", "test-witness", "gas"); err != nil {
 			return s, err

@@ -139,7 +139,10 @@ func Defaults(place Place) Witness {
 	if place == Local {
 		w.Baseline.Witness = OnDemand
 		w.Test.Witness = Serialized
-		w.GasPerBlock = 20_000_000
+		// Its witness is a little over 1 MB.
+		w.GasPerBlock = 8_000_000
+		// A node's pools are busy for a moment after they learn of a head.
+		w.Settle = 25 * time.Millisecond
 	}
 	return w
 }
