@@ -140,7 +140,7 @@ func Defaults(place Place) Witness {
 		w.Baseline.Witness = OnDemand
 		w.Test.Witness = Serialized
 		// Its witness is a little over 1 MB.
-		w.GasPerBlock = 8_000_000
+		w.GasPerBlock = 7_000_000
 		// A node's pools are busy for a moment after they learn of a head.
 		w.Settle = 25 * time.Millisecond
 	}
