@@ -26,7 +26,12 @@ type localRun struct {
 
 func startLocal(t *testing.T) *localRun {
 	t.Helper()
-	r := &localRun{t: t, dir: filepath.Join(t.TempDir(), "run")}
+	return startLocalIn(t, filepath.Join(t.TempDir(), "run"))
+}
+
+func startLocalIn(t *testing.T, dir string) *localRun {
+	t.Helper()
+	r := &localRun{t: t, dir: dir}
 	r.cmd = exec.Command("verdict", "witness", "--local", "--blocks", "1000", "--warmup", "1",
 		"--gas", "1000000", "--seed", "7", "--out", r.dir)
 	r.cmd.Stderr = &r.stderr
@@ -134,6 +139,55 @@ func TestWitnessLocal_interrupted(t *testing.T) {
 		t.Errorf("stderr does not say where the samples are:\n%s", r.stderr.String())
 	}
 	if out := r.report(); !strings.Contains(out, "the run is incomplete") {
+		t.Errorf("the report does not say that the run is incomplete:\n%s", out)
+	}
+}
+
+// An interrupt while the nodes are starting leaves nothing running either.
+func TestWitnessLocal_interruptedAtStart(t *testing.T) {
+	r := startLocal(t)
+	eventually(t, time.Minute, func() bool {
+		raw, _ := os.ReadFile(filepath.Join(r.dir, "journal.jsonl"))
+		return bytes.Contains(raw, []byte(`"step":"preflight","event":"started"`))
+	})
+	pids := r.nodes()
+	r.cmd.Process.Signal(os.Interrupt)
+	if status := r.wait(); status != 130 {
+		t.Errorf("exit status %d, want 130; stderr:\n%s", status, r.stderr.String())
+	}
+	if !gone(pids) {
+		t.Errorf("nodes %v still run", pids)
+	}
+	if m := r.manifest(); m.State != store.Incomplete {
+		t.Errorf("manifest says %s", m.State)
+	}
+}
+
+// A full disk ends the run with the name of the file; what was whole before is
+// still there, and nothing is left running.
+func TestWitnessLocal_fullDisk(t *testing.T) {
+	disk := t.TempDir()
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=96k", "none", disk).CombinedOutput(); err != nil {
+		t.Skipf("no small disk can be mounted here: %v: %s", err, out)
+	}
+	t.Cleanup(func() {
+		if out, err := exec.Command("umount", disk).CombinedOutput(); err != nil {
+			t.Errorf("umount: %v: %s", err, out)
+		}
+	})
+	r := startLocalIn(t, filepath.Join(disk, "run"))
+	r.measured(3)
+	pids := r.nodes()
+	if status := r.wait(); status != 1 {
+		t.Errorf("exit status %d, want 1", status)
+	}
+	if !gone(pids) {
+		t.Errorf("nodes %v still run", pids)
+	}
+	if got := r.stderr.String(); !strings.Contains(got, "no space left on device") || !strings.Contains(got, "run/") {
+		t.Errorf("stderr does not say what is full:\n%s", got)
+	}
+	if out := r.report(); !strings.Contains(out, "incomplete") {
 		t.Errorf("the report does not say that the run is incomplete:\n%s", out)
 	}
 }

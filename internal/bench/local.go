@@ -75,9 +75,9 @@ func (r *runner) startNode(s plan.Step) (detail string, err error) {
 
 func (r *runner) jwtFile() string { return filepath.Join(r.temp, "jwt.hex") }
 
-// ready waits until the node has written its addresses.
-func (n *node) ready(ctx context.Context) (endpoints, error) {
-	limit := time.NewTimer(startLimit)
+// ready waits until the node has written its addresses, for as long as patience.
+func (n *node) ready(ctx context.Context, patience time.Duration) (endpoints, error) {
+	limit := time.NewTimer(patience)
 	defer limit.Stop()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -95,7 +95,7 @@ func (n *node) ready(ctx context.Context) (endpoints, error) {
 		case <-n.process.Done():
 			return endpoints{}, fault.As(fault.Prerequisite, n.process.Exit())
 		case <-limit.C:
-			return endpoints{}, fault.Newf(fault.Prerequisite, "the %s node was not ready after %v", n.side, startLimit)
+			return endpoints{}, fault.As(fault.Prerequisite, n.process.Stuck(fmt.Sprintf("was not ready after %v", patience)))
 		case <-ctx.Done():
 			return endpoints{}, ctx.Err()
 		}
@@ -118,7 +118,7 @@ func (r *runner) openChain(ctx context.Context) (*chain, [2]string, error) {
 		return nil, urls, err
 	}
 	for i, n := range r.nodes {
-		e, err := n.ready(ctx)
+		e, err := n.ready(ctx, startLimit)
 		if err != nil {
 			return nil, urls, err
 		}

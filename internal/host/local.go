@@ -109,7 +109,14 @@ func (p *Process) Exit() error {
 	return &ExitError{Name: p.Name, How: how, Log: p.log, Last: Tail(p.log, 10)}
 }
 
-// ExitError is a program that ended when it should not have.
+// Stuck describes a program that runs and does not do what it should, with the
+// last lines of its log; how says what, as in "was not ready after 2m".
+func (p *Process) Stuck(how string) error {
+	return &ExitError{Name: p.Name, How: how, Log: p.log, Last: Tail(p.log, 10)}
+}
+
+// ExitError is a program that ended when it should not have, or that runs and
+// does not do what it should.
 type ExitError struct {
 	Name, How, Log string
 	// Last are the last lines of its log.
