@@ -65,7 +65,7 @@ func newHeads(meters [2]*meter, patience, settle time.Duration, emit func(int, s
 }
 
 // next waits until both sides have the next block with the same hash.
-func (h *heads) next(ctx context.Context, note func(string)) (target, error) {
+func (h *heads) next(ctx context.Context, note func(string, time.Duration)) (target, error) {
 	since := time.Now()
 	for {
 		if err := h.look(ctx); err != nil {
@@ -75,10 +75,11 @@ func (h *heads) next(ctx context.Context, note func(string)) (target, error) {
 		if err != nil || ok {
 			return t, err
 		}
-		if waited := time.Since(since); waited > h.patience {
+		waited := time.Since(since)
+		if waited > h.patience {
 			return target{}, h.impatient(waited)
 		}
-		note(h.waitingFor())
+		note(h.waitingFor(), waited)
 		if err := pause(ctx, h.pollPause()); err != nil {
 			return target{}, err
 		}

@@ -51,8 +51,9 @@ type Progress struct {
 	Ratio, Low, High float64
 	// Failed counts samples that are not ok.
 	Failed int
-	// Note is what the run waits for, if it waits.
-	Note string
+	// Note is what the run waits for, if it waits, and Waiting for how long.
+	Note    string
+	Waiting time.Duration
 }
 
 // runner is one run while it is carried out.
@@ -73,8 +74,8 @@ type runner struct {
 // source gives the blocks to measure, one at a time.
 type source interface {
 	// next waits for the next block that both sides have. note is told what it
-	// waits for.
-	next(ctx context.Context, note func(string)) (target, error)
+	// waits for, and for how long already.
+	next(ctx context.Context, note func(string, time.Duration)) (target, error)
 	// close ends it.
 	close() error
 }

@@ -146,7 +146,7 @@ func (r *runner) openChain(ctx context.Context) (*chain, [2]string, error) {
 	return &chain{driver, r.nodes, r.Spec.Settle}, urls, driver.Offer(ctx, stream, r.Spec.GasPerBlock)
 }
 
-func (c *chain) next(ctx context.Context, _ func(string)) (target, error) {
+func (c *chain) next(ctx context.Context, _ func(string, time.Duration)) (target, error) {
 	b, err := c.driver.Next(ctx)
 	if err != nil {
 		return target{}, c.explain(ctx, err)

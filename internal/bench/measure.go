@@ -76,9 +76,9 @@ func (r *runner) measure(ctx context.Context, phase string, n int) (err error) {
 	var last *proof
 	defer func() { err = errors.Join(err, r.settle(last)) }()
 	for done := range n {
-		t, err := r.source.next(ctx, func(note string) {
+		t, err := r.source.next(ctx, func(note string, waiting time.Duration) {
 			p := r.progress(phase, done, n)
-			p.Note = note
+			p.Note, p.Waiting = note, waiting
 			r.Progress(p)
 		})
 		if err != nil {

@@ -25,6 +25,8 @@ type progress struct {
 const (
 	terminalPause = 100 * time.Millisecond
 	plainPause    = 10 * time.Second
+	// worthNoting is longer than the time between blocks usually is.
+	worthNoting = 15 * time.Second
 )
 
 func newProgress(w World, what string) *progress {
@@ -80,7 +82,7 @@ func progressLine(u bench.Progress, elapsed time.Duration) string {
 	if u.Failed > 0 {
 		line += fmt.Sprintf("  failed %d", u.Failed)
 	}
-	if u.Note != "" {
+	if u.Note != "" && u.Waiting >= worthNoting {
 		line += "  " + u.Note
 	}
 	return line + fmt.Sprintf("  %s", elapsed.Round(time.Second))

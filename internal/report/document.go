@@ -4,6 +4,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strings"
@@ -144,7 +145,7 @@ func session(r *Run) [][2]string {
 		{"Network", network},
 		{"Baseline Server", server(m.Sides[0])},
 		{"Test Server", server(m.Sides[1])},
-		{"PR/Branch", orDash(m.Sides[1].Ref)},
+		{"PR/Branch", orDash(cmp.Or(m.Sides[1].Ref, m.Sides[1].Version))},
 		{"Start Time (UTC)", utc(m.Started)},
 		{"End Time (UTC)", utc(m.Ended)},
 		{"Machine", machine(&m.Environment)},
