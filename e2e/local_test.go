@@ -78,6 +78,17 @@ func (r *localRun) wait() int {
 	return r.cmd.ProcessState.ExitCode()
 }
 
+// ends checks that the run ends with status and leaves no node running.
+func (r *localRun) ends(status int, pids []int) {
+	r.t.Helper()
+	if got := r.wait(); got != status {
+		r.t.Errorf("exit status %d, want %d; stderr:\n%s", got, status, r.stderr.String())
+	}
+	if !gone(pids) {
+		r.t.Errorf("nodes %v still run", pids)
+	}
+}
+
 func (r *localRun) manifest() (m store.Manifest) {
 	r.t.Helper()
 	raw, err := os.ReadFile(filepath.Join(r.dir, "manifest.json"))
@@ -126,12 +137,7 @@ func TestWitnessLocal_interrupted(t *testing.T) {
 	r.measured(5)
 	pids := r.nodes()
 	r.cmd.Process.Signal(os.Interrupt)
-	if status := r.wait(); status != 130 {
-		t.Errorf("exit status %d, want 130; stderr:\n%s", status, r.stderr.String())
-	}
-	if !gone(pids) {
-		t.Errorf("nodes %v still run", pids)
-	}
+	r.ends(130, pids)
 	if m := r.manifest(); m.State != store.Incomplete || !strings.Contains(m.Reason, "interrupt") {
 		t.Errorf("manifest says %s: %s", m.State, m.Reason)
 	}
@@ -152,12 +158,7 @@ func TestWitnessLocal_interruptedAtStart(t *testing.T) {
 	})
 	pids := r.nodes()
 	r.cmd.Process.Signal(os.Interrupt)
-	if status := r.wait(); status != 130 {
-		t.Errorf("exit status %d, want 130; stderr:\n%s", status, r.stderr.String())
-	}
-	if !gone(pids) {
-		t.Errorf("nodes %v still run", pids)
-	}
+	r.ends(130, pids)
 	if m := r.manifest(); m.State != store.Incomplete {
 		t.Errorf("manifest says %s", m.State)
 	}
@@ -178,12 +179,7 @@ func TestWitnessLocal_fullDisk(t *testing.T) {
 	r := startLocalIn(t, filepath.Join(disk, "run"))
 	r.measured(3)
 	pids := r.nodes()
-	if status := r.wait(); status != 1 {
-		t.Errorf("exit status %d, want 1", status)
-	}
-	if !gone(pids) {
-		t.Errorf("nodes %v still run", pids)
-	}
+	r.ends(1, pids)
 	if got := r.stderr.String(); !strings.Contains(got, "no space left on device") || !strings.Contains(got, "run/") {
 		t.Errorf("stderr does not say what is full:\n%s", got)
 	}
@@ -216,12 +212,7 @@ func TestWitnessLocal_nodeDies(t *testing.T) {
 	r.measured(3)
 	pids := r.nodes()
 	syscall.Kill(pids[1], syscall.SIGKILL)
-	if status := r.wait(); status != 1 {
-		t.Errorf("exit status %d, want 1", status)
-	}
-	if !gone(pids) {
-		t.Errorf("nodes %v still run", pids)
-	}
+	r.ends(1, pids)
 	for _, want := range []string{"the test node ended: signal: killed; the end of its log:", "ready"} {
 		if !strings.Contains(r.stderr.String(), want) {
 			t.Errorf("stderr does not say %q:\n%s", want, r.stderr.String())

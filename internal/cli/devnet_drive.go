@@ -14,7 +14,6 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
-	"github.com/ethereum/go-ethereum/params"
 	"github.com/spf13/cobra"
 
 	"github.com/verdict-bench/verdict/internal/drive"
@@ -229,20 +228,8 @@ func stepOf(slot time.Duration) uint64 {
 // offerLocal fills the driver's blocks with transfers between the accounts of
 // the local genesis, of ether and, where the chain has it, of the token.
 func offerLocal(ctx context.Context, d *drive.Driver, c drive.Client, seed, gas uint64) error {
-	o := load.Options{
-		Seed:       seed,
-		ChainID:    d.ChainID(),
-		Recipients: genesis.Holders,
-		Recipient:  genesis.Holder,
-		Token:      genesis.Token,
-		TokenShare: tokenShare,
-		FeeCap:     big.NewInt(1000 * params.GWei),
-		Tip:        big.NewInt(params.GWei),
-	}
-	for i := range genesis.Senders {
-		key, address := genesis.Account(i)
-		o.Senders = append(o.Senders, load.Account{Key: key, Address: address})
-	}
+	o := load.Local(seed)
+	o.ChainID = d.ChainID()
 	var balance hexutil.Big
 	var code hexutil.Bytes
 	if err := c.RPC.Call(ctx, &balance, "eth_getBalance", o.Senders[0].Address, "latest"); err != nil {
@@ -264,10 +251,6 @@ func offerLocal(ctx context.Context, d *drive.Driver, c drive.Client, seed, gas 
 	}
 	return d.Offer(ctx, stream, gas)
 }
-
-// tokenShare is the share of token transfers among the transactions, about
-// what they make up on the networks that the tool is for.
-const tokenShare = 0.7
 
 // driveTally shows progress and sums up.
 type driveTally struct {
