@@ -146,13 +146,13 @@ func TestWitness_builtInBesideGeth(t *testing.T) {
 	geth := startGeth(t, dir)
 	builtIn := startNode(t, dir, "node", "--precompute-witnesses")
 	driveAll(t, dir, builtIn, geth)
-	status, result, stderr := measure(t, dir, geth.rpc, builtIn.rpc, "20")
+	status, result, stderr := measure(t, dir, geth.rpc, builtIn.rpc, "200")
 	parity := result["parity"].(map[string]any)
-	if status != 5 || parity["ok"] != true || parity["equal"] != 20.0 || result["pairs"] != 20.0 {
-		t.Errorf("status %d, parity %v, pairs %v; want 20 equal pairs, too few for a verdict\n%s", status, parity, result["pairs"], stderr)
+	if status != 0 || result["outcome"] == "invalid" || parity["ok"] != true || parity["equal"] != 200.0 || result["pairs"] != 200.0 {
+		t.Errorf("status %d, %v, parity %v, pairs %v; want 200 equal pairs and a verdict\n%s", status, result["outcome"], parity, result["pairs"], stderr)
 	}
-	if verified := parity["verified"].([]any); verified[0] != 20.0 || verified[1] != 20.0 {
-		t.Errorf("verified %v, want all 20 on both sides", verified)
+	if verified := parity["verified"].([]any); verified[0] != 200.0 || verified[1] != 200.0 {
+		t.Errorf("verified %v, want all 200 on both sides", verified)
 	}
 }
 

@@ -20,6 +20,9 @@ const (
 	// maxBehind is how far behind the heads a block may be that is still
 	// measured. Programs keep the state, and the witnesses, of about 128 blocks.
 	maxBehind = 100
+	// maxSkipped is how many blocks in a row are recorded one by one when they
+	// are left out.
+	maxSkipped = 200
 	// maxDisagree is how many blocks in a row may differ between the sides
 	// before they count as two chains: longer than any reorg seen in practice.
 	maxDisagree = 64
@@ -54,6 +57,8 @@ type head struct {
 	// down is when the side stopped answering, zero while it answers.
 	down   time.Time
 	reason error
+	// lacks is why the side did not give the next block when it was asked.
+	lacks error
 }
 
 func newHeads(meters [2]*meter, patience, settle time.Duration, emit func(int, sample.Record) error) *heads {
@@ -124,7 +129,12 @@ func (h *heads) update(i int, number uint64, err error, now time.Time) error {
 		}
 	}
 	if number <= s.number {
-		s.number = number // a reorg can shorten a chain for a moment
+		// A reorg can shorten a chain for a moment. What comes again at those
+		// heights is new.
+		for n := number + 1; n <= s.number; n++ {
+			delete(s.seen, n)
+		}
+		s.number = number
 		return nil
 	}
 	if s.number != 0 {
@@ -189,7 +199,24 @@ func (h *heads) common(ctx context.Context) (t target, ok bool, err error) {
 // skip leaves out blocks whose state a server may no longer have, because
 // measuring takes longer than making blocks. Each is recorded.
 func (h *heads) skip(both uint64) error {
-	for newest := max(h.sides[0].number, h.sides[1].number); newest-h.height > maxBehind && h.height < both; h.height++ {
+	newest := max(h.sides[0].number, h.sides[1].number)
+	if newest-h.height <= maxBehind || h.height >= both {
+		return nil
+	}
+	// A server that syncs jumps by millions: one record for each would fill
+	// the disk and say no more than a gap does.
+	if far := both - h.height; far > maxSkipped {
+		for i := range h.sides {
+			gap := sample.Gap{Side: sample.Sides[i], From: time.Now().UTC(), OffsetNS: int64(time.Since(h.started)),
+				Reason: fmt.Sprintf("%d blocks from %d on were left out: the head jumped ahead", far, h.height)}
+			if err := h.emit(i, sample.Record{V: sample.Version, Gap: &gap}); err != nil {
+				return err
+			}
+		}
+		h.height = both
+		return nil
+	}
+	for ; newest-h.height > maxBehind && h.height < both; h.height++ {
 		message := fmt.Sprintf("more than %d blocks behind the head", maxBehind)
 		for i := range h.sides {
 			if err := h.leaveOut(i, collect.Block{Number: h.height}, message); err != nil {
@@ -225,12 +252,9 @@ func (h *heads) target(number uint64) (t target, known bool) {
 // answer, leaves its block empty; the next look finds out which.
 func (h *heads) fetch(ctx context.Context) (blocks [2]collect.Block, err error) {
 	for i, m := range h.meters {
-		blocks[i], err = m.sampler.Block(ctx, h.height)
-		if err != nil {
-			return [2]collect.Block{}, ctx.Err()
-		}
+		blocks[i], h.sides[i].lacks = m.sampler.Block(ctx, h.height)
 	}
-	return blocks, nil
+	return blocks, ctx.Err()
 }
 
 // differ handles two blocks of the same height: while it may still be a reorg
@@ -266,6 +290,11 @@ func (h *heads) waitingFor() string {
 	for i, s := range h.sides {
 		if !s.down.IsZero() {
 			return fmt.Sprintf("the %s server (%s) does not answer: %v", sample.Sides[i], h.meters[i].sampler.URL(), s.reason)
+		}
+	}
+	for i, s := range h.sides {
+		if s.lacks != nil {
+			return fmt.Sprintf("the %s server (%s) does not give block %d: %v", sample.Sides[i], h.meters[i].sampler.URL(), h.height, s.lacks)
 		}
 	}
 	a, b := h.sides[0].number, h.sides[1].number

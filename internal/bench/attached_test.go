@@ -258,6 +258,7 @@ func TestAttached_preflight(t *testing.T) {
 	}{
 		{"another chain", func(a *attached) { a.nodes[1].SetChainID(5) }, "the servers are on different chains: baseline"},
 		{"no method", func(a *attached) { a.nodes[1].Disable("debug_executionWitness") }, "the test server: " /* and its URL */},
+		{"no witness", func(a *attached) { a.nodes[1].SetFault(10, chaintest.RPCError) }, "the test server (" /* and its URL */},
 		{"no server", func(a *attached) { a.nodes[0].Stop() }, "the baseline server: "},
 	} {
 		a := newAttached(t)
@@ -283,6 +284,52 @@ func TestAttached_unknownChain(t *testing.T) {
 	err := a.run(t.Context(), a.extend)
 	if err == nil || fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), "424242") {
 		t.Errorf("run = %v (kind %d), want that chain 424242 is unknown", err, fault.KindOf(err))
+	}
+}
+
+// Proofs that were due and could not be made are no proofs: without any the
+// result is invalid, and the reason is told.
+func TestAttached_unprovedIsInvalid(t *testing.T) {
+	a := newAttached(t)
+	for _, n := range a.nodes {
+		n.SetChainID(1)
+	}
+	a.spec.VerifyEvery, a.spec.Blocks = 1, 90
+	if err := a.run(t.Context(), a.extend); err != nil {
+		t.Fatal(err)
+	}
+	reasons := strings.Join(a.result.Verdict.Reasons, "; ")
+	if a.result.Verdict.Outcome != compare.Invalid || !strings.Contains(reasons, "no witness of the baseline side could be proved complete: ") {
+		t.Errorf("verdict %s: %s; parity %+v", a.result.Verdict, reasons, a.result.Parity)
+	}
+	if a.result.Parity.Unproved != [2]int{90, 90} {
+		t.Errorf("unproved %v, want all", a.result.Parity.Unproved)
+	}
+}
+
+// A server that syncs jumps ahead; that is one gap and not a record for each
+// block.
+func TestAttached_headJumps(t *testing.T) {
+	a := newAttached(t)
+	jumped := false
+	err := a.run(t.Context(), func() {
+		count := 1
+		if !jumped {
+			jumped, count = true, 2000
+		}
+		for _, n := range a.nodes {
+			n.Extend(count)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := a.stored()
+	if len(d.Records[0]) != 6 || len(a.result.Gaps[0]) != 1 || !strings.Contains(a.result.Gaps[0][0].Reason, "blocks from 11 on were left out") {
+		t.Errorf("%d records, gaps %v; want 5 samples and one gap", len(d.Records[0]), a.result.Gaps)
+	}
+	if len(a.result.Pairs) != 5 || a.result.Pairs[0].Baseline.Number != 2010 {
+		t.Errorf("%d pairs from %d on, want 5 from 2010 on", len(a.result.Pairs), a.result.Pairs[0].Baseline.Number)
 	}
 }
 

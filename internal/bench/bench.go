@@ -96,10 +96,13 @@ func Witness(ctx context.Context, o Options) error {
 
 // withCause replaces a bare cancellation by why it was cancelled.
 func withCause(ctx context.Context, err error) error {
-	if err != nil && ctx.Err() != nil {
+	switch {
+	case err == nil || ctx.Err() == nil:
+		return err
+	case errors.Is(err, context.Canceled):
 		return context.Cause(ctx)
 	}
-	return err
+	return errors.Join(context.Cause(ctx), err)
 }
 
 // prepare stores what the run is going to do.

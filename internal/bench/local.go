@@ -104,9 +104,10 @@ func (n *node) ready(ctx context.Context, patience time.Duration) (endpoints, er
 
 // chain is the source of a local run: the chain driver over both nodes.
 type chain struct {
-	driver *drive.Driver
-	nodes  [2]*node
-	settle time.Duration
+	driver   *drive.Driver
+	nodes    [2]*node
+	settle   time.Duration
+	patience time.Duration
 }
 
 // openChain waits for both nodes and puts the driver over them.
@@ -143,11 +144,13 @@ func (r *runner) openChain(ctx context.Context) (*chain, [2]string, error) {
 	if err != nil {
 		return nil, urls, err
 	}
-	return &chain{driver, r.nodes, r.Spec.Settle}, urls, driver.Offer(ctx, stream, r.Spec.GasPerBlock)
+	return &chain{driver, r.nodes, r.Spec.Settle, r.Spec.Patience}, urls, driver.Offer(ctx, stream, r.Spec.GasPerBlock)
 }
 
 func (c *chain) next(ctx context.Context, _ func(string, time.Duration)) (target, error) {
-	b, err := c.driver.Next(ctx)
+	limited, cancel := context.WithTimeout(ctx, c.patience)
+	defer cancel()
+	b, err := c.driver.Next(limited)
 	if err != nil {
 		return target{}, c.explain(ctx, err)
 	}
@@ -185,5 +188,5 @@ func goVersion() string { return runtime.Version() }
 // firstLine is the first line of an error, for a table.
 func firstLine(err error) string {
 	line, _, _ := strings.Cut(err.Error(), "\n")
-	return line
+	return strings.TrimSuffix(line, "; the end of its log:")
 }

@@ -112,12 +112,16 @@ func (r *runner) measure(ctx context.Context, phase string, n int) (err error) {
 func (r *runner) pair(ctx context.Context, t target, warmUp bool) (*proof, error) {
 	p := &proof{done: make(chan struct{})}
 	var bodies [2]*ethrpc.Body
-	for place, i := range r.orders.draw() {
+	order := r.orders.draw()
+	for place, i := range order {
 		s, body, err := r.meters[i].sampler.Measure(ctx, collect.Ask{
 			Block: t.block, Seen: t.seen[i], Behind: t.behind[i],
 			Order: place + 1, WarmUp: warmUp,
 		})
 		if err != nil {
+			if place == 1 { // the side that was asked first has its sample
+				err = errors.Join(err, r.record(order[0], sample.Record{V: sample.Version, Sample: &p.samples[order[0]]}))
+			}
 			return nil, err
 		}
 		s.ImportNS = t.importNS[i]
@@ -174,8 +178,10 @@ func (r *runner) progress(phase string, done, planned int) Progress {
 		if res.Sides[i].N > 0 {
 			p.Median[i] = res.Sides[i].Median
 		}
-		for _, n := range res.Failures[i] {
-			p.Failed += n
+		for status, n := range res.Failures[i] {
+			if status != sample.Skipped {
+				p.Failed += n
+			}
 		}
 	}
 	if res.Effect.Low > 0 {

@@ -44,10 +44,42 @@ func (r *runner) preflight(ctx context.Context) error {
 		return err
 	}
 	if r.Spec.Place == spec.Attached {
+		if err := r.tryWitness(ctx); err != nil {
+			return err
+		}
 		r.source = newHeads(r.meters, r.Spec.Patience, r.Spec.Settle, r.record)
 	}
 	r.onCleanUp(r.source.close)
 	return r.Run.WriteJSON(store.StartName, r.manifest)
+}
+
+// tryWitness asks each server for the witness of its newest block, so that one
+// that cannot serve any is refused with its own reason. A block can vanish in a
+// reorg, or be refused for a moment, so there are some tries.
+func (r *runner) tryWitness(ctx context.Context) error {
+	const tries = 3
+	for i, m := range r.meters {
+		var s sample.Sample
+		for try := 0; try < tries && s.Status != sample.OK; try++ {
+			head, err := m.sampler.Head(ctx)
+			if err != nil {
+				return fmt.Errorf("the %s server: %w", sample.Sides[i], err)
+			}
+			block, err := m.sampler.Block(ctx, head)
+			if err != nil {
+				return fault.Newf(fault.Prerequisite, "the %s server (%s): %w", sample.Sides[i], m.sampler.URL(), err)
+			}
+			if s, _, err = m.sampler.Measure(ctx, collect.Ask{Block: block}); err != nil {
+				return err
+			}
+		}
+		if s.Status != sample.OK {
+			return fault.Newf(fault.Prerequisite, "the %s server (%s) answers debug_executionWitness of its newest block with %s: %s",
+				sample.Sides[i], m.sampler.URL(), s.Status, s.Failure.Message).
+				Hint("verdict check --rpc URL --block latest shows what that server says")
+		}
+	}
+	return nil
 }
 
 // explain puts the end of a node's log under an error that it caused.
@@ -95,7 +127,7 @@ func (r *runner) inspect(ctx context.Context) (chainID uint64, err error) {
 // describe fills in what is known of one side.
 func (r *runner) describe(i int, version string) {
 	s, m := &r.manifest.Sides[i], r.Spec.Side(sample.Sides[i])
-	s.RPC = redact(r.meters[i].sampler.URL())
+	s.RPC = r.meters[i].sampler.URL()
 	s.Version, s.Ref, s.Witness = version, m.Ref, string(m.Witness)
 	if m.Witness != "" {
 		s.Ref = fmt.Sprintf("built-in node, witnesses %s", m.Witness)
@@ -111,14 +143,4 @@ func (r *runner) describe(i int, version string) {
 func loopback(name string) bool {
 	hostname, _ := os.Hostname()
 	return name == "localhost" || name == "::1" || name == hostname || strings.HasPrefix(name, "127.")
-}
-
-// redact drops credentials from a URL, which may not be stored.
-func redact(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return ""
-	}
-	u.User = nil
-	return u.String()
 }

@@ -195,7 +195,7 @@ func (o *checkOptions) served(ctx context.Context, chain *params.ChainConfig) (c
 	}
 	defer client.Close()
 	r := remote{client: client, options: o}
-	s := checkSubject{source: o.rpc}
+	s := checkSubject{source: ethrpc.Redact(o.rpc)}
 	if s.cfg, err = r.config(ctx, chain); err != nil {
 		return s, err
 	}
@@ -234,15 +234,15 @@ func (r remote) call(ctx context.Context, result any, method string, params ...a
 	case errors.Is(context.Cause(ctx), context.Canceled):
 		return context.Canceled
 	case errors.As(err, &refused) && refused.Code == ethrpc.MethodNotFound:
-		return fault.Newf(fault.Prerequisite, "%s does not offer %s: %w", r.options.rpc, method, refused).
+		return fault.Newf(fault.Prerequisite, "%s does not offer %s: %w", r.client.URL(), method, refused).
 			Hint("enable the debug namespace: for geth, reth and ethrex --http.api eth,net,web3,debug")
 	case errors.As(err, &refused):
-		return fmt.Errorf("%s: %w", r.options.rpc, err)
+		return fmt.Errorf("%s: %w", r.client.URL(), err)
 	case ctx.Err() != nil:
-		return fault.Newf(fault.Prerequisite, "%s: %s: %w", r.options.rpc, method, context.Cause(ctx)).
+		return fault.Newf(fault.Prerequisite, "%s: %s: %w", r.client.URL(), method, context.Cause(ctx)).
 			Hint("give it more time: --timeout 10m")
 	}
-	f := fault.Newf(fault.Prerequisite, "%s cannot be used: %w", r.options.rpc, err)
+	f := fault.Newf(fault.Prerequisite, "%s cannot be used: %w", r.client.URL(), err)
 	if ethrpc.Refused(err) {
 		f.Hint("start the execution client, or give its HTTP address with --rpc")
 	}
@@ -260,7 +260,7 @@ func (r remote) config(ctx context.Context, chain *params.ChainConfig) (*params.
 	case chain == nil:
 		return stateless.ChainConfig(uint64(id))
 	case chain.ChainID.Cmp(hexutil.MustDecodeBig(id.String())) != 0:
-		return nil, fault.Newf(fault.Usage, "%s is on chain %d, not on chain %d", r.options.rpc, uint64(id), chain.ChainID)
+		return nil, fault.Newf(fault.Usage, "%s is on chain %d, not on chain %d", r.client.URL(), uint64(id), chain.ChainID)
 	}
 	return chain, nil
 }
@@ -283,14 +283,14 @@ func (r remote) block(ctx context.Context) (*types.Block, error) {
 		return nil, err
 	}
 	if string(raw) == "null" {
-		return nil, fault.Newf(fault.Usage, "%s has no block %s", r.options.rpc, name)
+		return nil, fault.Newf(fault.Usage, "%s has no block %s", r.client.URL(), name)
 	}
 	block, err := stateless.ParseBlock(raw)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", r.options.rpc, err)
+		return nil, fmt.Errorf("%s: %w", r.client.URL(), err)
 	}
 	if hash != nil && block.Hash() != *hash {
-		return nil, fmt.Errorf("%s: asked for block %s, it answers with %s", r.options.rpc, hash, block.Hash())
+		return nil, fmt.Errorf("%s: asked for block %s, it answers with %s", r.client.URL(), hash, block.Hash())
 	}
 	return block, nil
 }

@@ -41,7 +41,7 @@ type World struct {
 // OS is the World of a real process.
 func OS() World {
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	return World{
 		Args:       os.Args[1:],
 		Stdin:      os.Stdin,
@@ -82,7 +82,7 @@ func interrupts(w World, cancel context.CancelCauseFunc) {
 	if !ok {
 		return
 	}
-	cancel(fault.Newf(fault.Interrupted, "interrupted by %s", first))
+	cancel(fault.Newf(fault.Interrupted, "interrupted by signal: %s", first))
 	if _, ok := <-w.Signals; ok {
 		fmt.Fprintln(w.Stderr, "verdict: interrupted again: exiting at once")
 		os.Exit(int(fault.Interrupted))

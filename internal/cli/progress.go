@@ -51,6 +51,10 @@ func (p *progress) update(u bench.Progress) {
 	p.last, p.phase = now, u.Phase
 	line := progressLine(u, now.Sub(p.started))
 	if p.terminal {
+		// A line that wraps cannot be written over.
+		if width, _, err := term.GetSize(int(p.w.Stderr.(*os.File).Fd())); err == nil && width > 1 && len(line) >= width {
+			line = line[:width-1]
+		}
 		fmt.Fprintf(p.w.Stderr, "\r\x1b[K%s", line)
 		p.drawn = true
 		return

@@ -70,6 +70,10 @@ func readRun(dir string) (*report.Run, error) {
 	if err != nil {
 		return nil, err
 	}
+	if got, want := spec.Hash(data.Spec), data.Manifest.SpecHash; got != want {
+		return nil, fault.Newf(fault.Usage, "%s/%s was changed after the run began: its hash is %s, registered was %s",
+			dir, store.SpecName, got, want).Hint("restore the file: the rule that judges a run is fixed before its first sample")
+	}
 	s, err := spec.Decode(data.Spec)
 	if err != nil {
 		return nil, fmt.Errorf("%s/%s: %w", dir, store.SpecName, err)

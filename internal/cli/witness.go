@@ -15,6 +15,7 @@ import (
 
 	"github.com/verdict-bench/verdict/internal/bench"
 	"github.com/verdict-bench/verdict/internal/compare"
+	"github.com/verdict-bench/verdict/internal/ethrpc"
 	"github.com/verdict-bench/verdict/internal/fault"
 	"github.com/verdict-bench/verdict/internal/plan"
 	"github.com/verdict-bench/verdict/internal/report"
@@ -168,11 +169,18 @@ func runWitness(ctx context.Context, w World, o *witnessOptions) error {
 	if err != nil {
 		return err
 	}
-	encoded, err := s.Encode()
+	// What is stored and shown holds no credentials; what is used does.
+	stored := s
+	for _, side := range []*spec.Side{&stored.Baseline, &stored.Test} {
+		if side.RPC != "" {
+			side.RPC = ethrpc.Redact(side.RPC)
+		}
+	}
+	encoded, err := stored.Encode()
 	if err != nil {
 		return err
 	}
-	p := plan.Make(&s, spec.Hash(encoded))
+	p := plan.Make(&stored, spec.Hash(encoded))
 	if o.dryRun {
 		_, err := io.WriteString(w.Stdout, p.Text())
 		return err
@@ -181,15 +189,12 @@ func runWitness(ctx context.Context, w World, o *witnessOptions) error {
 	if err != nil {
 		return fmt.Errorf("finding this program's own file: %w", err)
 	}
-	dir := o.out
-	if dir == "" {
-		dir = filepath.Join("runs", runName(w.Now(), &s))
-	}
-	run, err := store.Create(dir, w.Now)
+	run, err := createRun(w, o.out, &s)
 	if err != nil {
 		return err
 	}
 	defer run.Close()
+	dir := run.Dir()
 	progress := newProgress(w, p.Workflow)
 	done := &report.Run{Dir: dir}
 	benchErr := bench.Witness(ctx, bench.Options{
@@ -203,6 +208,20 @@ func runWitness(ctx context.Context, w World, o *witnessOptions) error {
 	})
 	progress.end()
 	return conclude(w, o, done, errors.Join(benchErr, run.Close()))
+}
+
+// createRun makes the run directory. A name of our own that is taken, by a run
+// that began in the same second, gets a number.
+func createRun(w World, out string, s *spec.Witness) (*store.Run, error) {
+	if out != "" {
+		return store.Create(out, w.Now)
+	}
+	name := filepath.Join("runs", runName(w.Now(), s))
+	run, err := store.Create(name, w.Now)
+	for n := 2; n < 100 && errors.Is(err, store.ErrTaken); n++ {
+		run, err = store.Create(fmt.Sprintf("%s-%d", name, n), w.Now)
+	}
+	return run, err
 }
 
 // runName names a run directory by its time and what it compares.

@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -61,9 +60,7 @@ type Sampler struct {
 	options Options
 	client  *ethrpc.Client
 	meter   *ethrpc.Meter
-	// name is the address without a password that may be in it.
-	name  string
-	start time.Time
+	start   time.Time
 }
 
 // NewSampler returns a sampler of the server at rawURL. Nothing is dialed yet.
@@ -74,17 +71,14 @@ func NewSampler(rawURL string, o Options) (*Sampler, error) {
 	}
 	meter, err := ethrpc.NewMeter(rawURL, o.MeterOptions)
 	if err != nil {
+		client.Close()
 		return nil, err
 	}
-	name := rawURL
-	if u, err := url.Parse(rawURL); err == nil {
-		name = u.Redacted()
-	}
-	return &Sampler{options: o, client: client, meter: meter, name: name, start: time.Now()}, nil
+	return &Sampler{options: o, client: client, meter: meter, start: time.Now()}, nil
 }
 
-// URL is the server's address, for messages: a password in it is hidden.
-func (s *Sampler) URL() string { return s.name }
+// URL is the server's address for messages, redacted.
+func (s *Sampler) URL() string { return s.client.URL() }
 
 // Close drops the connections and the last answer.
 func (s *Sampler) Close() error {

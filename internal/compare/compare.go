@@ -57,9 +57,13 @@ type Parity struct {
 	// Different are the numbers of the others.
 	Different []uint64 `json:"different,omitempty"`
 	// Verified counts the answers proved complete, Incomplete those refused.
-	Verified   [2]int       `json:"verified"`
-	Incomplete [2]int       `json:"incomplete"`
-	Refused    []Incomplete `json:"refused,omitempty"`
+	Verified   [2]int `json:"verified"`
+	Incomplete [2]int `json:"incomplete"`
+	// Unproved counts the answers whose proof was due and could not be made;
+	// Doubt is the first reason.
+	Unproved [2]int       `json:"unproved"`
+	Doubt    string       `json:"doubt,omitempty"`
+	Refused  []Incomplete `json:"refused,omitempty"`
 	// KeysDiffer counts blocks whose keys differ. Programs differ in them, so
 	// this does not break parity.
 	KeysDiffer int `json:"keys_differ"`
@@ -150,7 +154,7 @@ func (r *Result) estimate() {
 	d := r.Differences()
 	effect, err := stat.GeometricMeanRatio(d, r.Rule.Confidence)
 	if err != nil {
-		if len(d) > 0 {
+		if len(d) >= MinPairs {
 			r.Warnings = append(r.Warnings, err.Error())
 		}
 		return
@@ -160,7 +164,7 @@ func (r *Result) estimate() {
 		r.Warnings = append(r.Warnings, effect.Warnings...)
 	}
 	// The two one-sided tests at alpha are the 1 - 2 alpha interval.
-	if r.Equivalence, err = stat.GeometricMeanRatio(d, 2*r.Rule.Confidence-1); err != nil {
+	if r.Equivalence, err = stat.GeometricMeanRatio(d, 2*r.Rule.Confidence-1); err != nil && len(d) >= MinPairs {
 		r.Warnings = append(r.Warnings, err.Error())
 	}
 }

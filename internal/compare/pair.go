@@ -42,7 +42,8 @@ func (r *Result) gather(records [2][]sample.Record) []*block {
 				blocks = append(blocks, b)
 			}
 			if b.side[i] != nil {
-				r.repeated(b, i, s)
+				// Whatever the values are, the first measurement stands.
+				r.warn("the %s side measured some blocks more than once (first: %d): the first measurement stands", sample.Sides[i], b.number)
 				continue
 			}
 			b.side[i] = s
@@ -53,12 +54,6 @@ func (r *Result) gather(records [2][]sample.Record) []*block {
 	}
 	slices.SortStableFunc(blocks, func(a, b *block) int { return cmp.Compare(a.number, b.number) })
 	return blocks
-}
-
-// repeated handles a second measurement of the same block: the first one
-// stands, whatever the values are.
-func (r *Result) repeated(b *block, side int, _ *sample.Sample) {
-	r.warn("the %s side measured some blocks more than once (first: %d): the first measurement stands", sample.Sides[side], b.number)
 }
 
 // pair fills Pairs, Excluded, Parity and Attempted.
@@ -147,6 +142,10 @@ func (r *Result) verified(b *block) {
 		switch s.Verification {
 		case sample.Complete:
 			r.Parity.Verified[i]++
+		case sample.Unproved:
+			if r.Parity.Unproved[i]++; r.Parity.Doubt == "" {
+				r.Parity.Doubt = s.Doubt
+			}
 		case sample.Incomplete:
 			r.Parity.Incomplete[i]++
 			message := "the witness is incomplete"

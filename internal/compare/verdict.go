@@ -92,6 +92,13 @@ func (r *Result) invalid() []string {
 			say("%d of %d checked witnesses of the %s side are incomplete", n, n+p.Verified[i], side)
 		}
 	}
+	for i, side := range sample.Sides {
+		if n := p.Unproved[i]; n > 0 && p.Verified[i] == 0 {
+			say("no witness of the %s side could be proved complete: %s", side, p.Doubt)
+		} else if n > 0 {
+			r.warn("%d witnesses of the %s side could not be proved complete: %s", n, side, p.Doubt)
+		}
+	}
 	if n := len(r.Pairs); n < MinPairs {
 		say("too few pairs: %d, at least %d are needed", n, MinPairs)
 	} else if math.IsNaN(r.Effect.Center) || r.Effect.Low == r.Effect.High {

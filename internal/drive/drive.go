@@ -67,7 +67,7 @@ const (
 	defaultBuildTimeout = 20 * time.Second
 	// deliverTimeout bounds the delivery of one block to all clients. It runs
 	// on through an interrupt, so that no client is left behind the others.
-	deliverTimeout = time.Minute
+	deliverTimeout = 30 * time.Second
 )
 
 // As on a real network, blocks become safe and final some way behind the head.

@@ -21,10 +21,16 @@ import (
 // they are read by the timed path, which spools to disk.
 const maxAnswer = 256 << 20
 
+// callTimeout bounds one ordinary call, so that a server that hangs is an error
+// and not a program that hangs with it. Callers with less patience, or more,
+// bring a deadline of their own.
+const callTimeout = 30 * time.Second
+
 // Client calls one JSON-RPC server over HTTP. It is safe for concurrent use.
 type Client struct {
-	url  string
-	http *http.Client
+	url     string
+	http    *http.Client
+	timeout time.Duration
 	// authorize adds credentials to a request; nil for none.
 	authorize func(*http.Request) error
 }
@@ -37,7 +43,7 @@ func NewClient(rawURL string) (*Client, error) {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.Proxy = nil // a proxy between the program and its meter would be measured with it
-	return &Client{url: rawURL, http: &http.Client{Transport: transport}}, nil
+	return &Client{url: rawURL, http: &http.Client{Transport: transport}, timeout: callTimeout}, nil
 }
 
 // parseURL checks that rawURL is one that a server can be called at.
@@ -45,17 +51,32 @@ func parseURL(rawURL string) (*url.URL, error) {
 	u, err := url.Parse(rawURL)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("RPC URL %q: %v", rawURL, errors.Unwrap(err))
+		// The text is not quoted: it may hold a password.
+		return nil, fmt.Errorf("RPC URL: %v", errors.Unwrap(err))
 	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, fmt.Errorf("RPC URL %q: the scheme must be http or https", rawURL)
+		return nil, fmt.Errorf("RPC URL %q: the scheme must be http or https", Redact(rawURL))
 	case u.Host == "":
-		return nil, fmt.Errorf("RPC URL %q: the host is missing", rawURL)
+		return nil, fmt.Errorf("RPC URL %q: the host is missing", Redact(rawURL))
 	}
 	return u, nil
 }
 
-// URL is the address that the client calls.
-func (c *Client) URL() string { return c.url }
+// Redact is rawURL for messages and files: without a user, a query or a path,
+// because each of them can be a credential. What was left out shows as "…".
+func Redact(rawURL string) string {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return "…"
+	}
+	shown := u.Scheme + "://" + u.Host
+	if u.User != nil || u.RawQuery != "" || len(u.Path) > 1 || u.Opaque != "" || u.Fragment != "" {
+		shown += "/…"
+	}
+	return shown
+}
+
+// URL is the address that the client calls, redacted.
+func (c *Client) URL() string { return Redact(c.url) }
 
 // Close drops idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
@@ -210,6 +231,11 @@ func (r *response) decode(into any) error {
 
 // post sends one body and returns the whole answer.
 func (c *Client) post(ctx context.Context, body []byte) ([]byte, error) {
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.timeout)
+		defer cancel()
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -225,9 +251,12 @@ func (c *Client) post(ctx context.Context, body []byte) ([]byte, error) {
 		return nil, transportError(err)
 	}
 	defer res.Body.Close()
-	raw, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	raw, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading the answer: %w", transportError(err))
+	}
+	if len(raw) > maxAnswer {
+		return nil, fmt.Errorf("the answer is larger than %d MiB", maxAnswer>>20)
 	}
 	if res.StatusCode != http.StatusOK {
 		return nil, &HTTPError{Status: res.StatusCode, Body: excerpt(raw)}

@@ -154,7 +154,11 @@ func session(r *Run) [][2]string {
 
 func server(s store.Side) string {
 	parts := []string{s.Host}
-	for _, p := range []string{s.Ref, s.Version} {
+	address := s.RPC
+	if s.Witness != "" {
+		address = "" // a local node, whose port says nothing
+	}
+	for _, p := range []string{address, s.Ref, s.Version} {
 		if p != "" {
 			parts = append(parts, p)
 		}

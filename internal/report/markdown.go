@@ -31,7 +31,7 @@ func Markdown(w io.Writer, r *Run) error {
 	if len(d.Excluded) > 0 {
 		b.WriteString("\n<details>\n<summary>Blocks without a pair</summary>\n\n| Reason | Blocks | First |\n|--------|-------:|-------|\n")
 		for _, e := range d.Excluded {
-			fmt.Fprintf(&b, "| %s | %d | %s |\n", cell(e.Reason), e.Count, numbers(e.Blocks))
+			fmt.Fprintf(&b, "| %s | %d | %s |\n", cell(e.Reason), e.Count, listed(e))
 		}
 		b.WriteString("\n</details>\n")
 	}

@@ -55,7 +55,7 @@ func completeness(p *compare.Parity) string {
 		return "Completeness was not checked."
 	}
 	if p.Incomplete[0]+p.Incomplete[1] == 0 {
-		return fmt.Sprintf("Completeness: all %d checked witnesses re-execute their block to its own state root and receipts root.", checked[0]+checked[1])
+		return fmt.Sprintf("Completeness: all %d checked witnesses are proved: from them alone, their blocks execute to their own state root and receipts root.", checked[0]+checked[1])
 	}
 	first := p.Refused[0]
 	return fmt.Sprintf("Completeness: %d of %d baseline witnesses and %d of %d test witnesses are incomplete; block %d, %s: %s.",
@@ -188,4 +188,13 @@ func numbers(n []uint64) string {
 		parts = append(parts, "…")
 	}
 	return strings.Join(parts, ", ")
+}
+
+// listed names the first blocks of an exclusion, and says that there are more.
+func listed(e compare.Exclusion) string {
+	s := numbers(e.Blocks)
+	if e.Count > len(e.Blocks) && len(e.Blocks) > 0 {
+		s += ", …"
+	}
+	return s
 }

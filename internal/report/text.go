@@ -31,7 +31,7 @@ func Text(w io.Writer, r *Run) error {
 	if len(d.Excluded) > 0 {
 		b.WriteString("\nBlocks without a pair\n")
 		for _, e := range d.Excluded {
-			b.WriteString(hang(fmt.Sprintf("  %6d  ", e.Count), fmt.Sprintf("%s (%s)", e.Reason, numbers(e.Blocks))))
+			b.WriteString(hang(fmt.Sprintf("  %6d  ", e.Count), fmt.Sprintf("%s (%s)", e.Reason, listed(e))))
 		}
 	}
 	b.WriteString("\nObservations\n")

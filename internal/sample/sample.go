@@ -70,6 +70,9 @@ const (
 	Complete Verification = "complete"
 	// Incomplete: stateless re-execution failed; Failure says what is missing.
 	Incomplete Verification = "incomplete"
+	// Unproved: the check was due and could not be made, for no fault of the
+	// witness; Doubt says why.
+	Unproved Verification = "unproved"
 )
 
 // Version is the version of the record format of the samples files.
@@ -128,6 +131,8 @@ type Sample struct {
 	// KeysDigest is the same over keys, apart, because programs differ in them.
 	KeysDigest   string       `json:"keys_digest,omitempty"`
 	Verification Verification `json:"verification,omitempty"`
+	// Doubt says why a witness is unproved.
+	Doubt string `json:"doubt,omitempty"`
 }
 
 // Timing is the measured span of one request, from its first byte written to

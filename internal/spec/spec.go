@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
@@ -171,6 +172,8 @@ func (w *Witness) Validate() error {
 	case Attached:
 		check(w.Baseline.RPC != "", "baseline-rpc is missing: the address of the baseline server")
 		check(w.Test.RPC != "", "test-rpc is missing: the address of the test server")
+		check(w.Baseline.RPC == "" || isURL(w.Baseline.RPC), "baseline-rpc must be an http or https URL with a host")
+		check(w.Test.RPC == "" || isURL(w.Test.RPC), "test-rpc must be an http or https URL with a host")
 	default:
 		check(false, "place %q is unknown: choose local or attached", w.Place)
 	}
@@ -178,6 +181,12 @@ func (w *Witness) Validate() error {
 		return nil
 	}
 	return fault.Newf(fault.Usage, "%s", strings.Join(wrong, "\n"))
+}
+
+// isURL is all that is said of an address here: it may hold a password.
+func isURL(raw string) bool {
+	u, err := url.Parse(raw)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
 }
 
 func known(m WitnessMode) bool {

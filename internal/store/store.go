@@ -29,6 +29,9 @@ const (
 // SamplesName is the name of one side's samples file.
 func SamplesName(side sample.Side) string { return fmt.Sprintf("samples-%s.jsonl", side) }
 
+// ErrTaken is the error of a run directory that is in use already.
+var ErrTaken = errors.New("exists and is not empty")
+
 // Run is a run directory that is being written.
 type Run struct {
 	dir     string
@@ -43,7 +46,7 @@ func Create(dir string, now func() time.Time) (*Run, error) {
 	entries, err := os.ReadDir(dir)
 	switch {
 	case err == nil && len(entries) > 0:
-		return nil, fault.Newf(fault.Usage, "run directory %s exists and is not empty", dir).
+		return nil, fault.Newf(fault.Usage, "run directory %s %w", dir, ErrTaken).
 			Hint("choose another directory with --out")
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, fault.Newf(fault.Prerequisite, "run directory: %w", err).
