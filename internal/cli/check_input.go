@@ -165,6 +165,10 @@ func kindOf(raw []byte) (fileKind, error) {
 		if errors.As(err, &syntax) && syntax.Offset == int64(len(raw)) && strings.Contains(err.Error(), "unexpected end") {
 			return 0, io.ErrUnexpectedEOF
 		}
+		var kind *json.UnmarshalTypeError
+		if errors.As(err, &kind) {
+			return 0, fmt.Errorf("not a JSON object: it holds a JSON %s", kind.Value)
+		}
 		return 0, fmt.Errorf("not a JSON object: %w", err)
 	}
 	switch {
