@@ -333,6 +333,21 @@ func TestAttached_headJumps(t *testing.T) {
 	}
 }
 
+// A chain that has only its genesis block, which has no witness, is not refused.
+func TestAttached_fromGenesis(t *testing.T) {
+	a := newAttached(t)
+	for _, n := range a.nodes {
+		n.Rewind(0)
+		n.SetFault(0, chaintest.RPCError)
+	}
+	if err := a.run(t.Context(), a.extend); err != nil {
+		t.Fatal(err)
+	}
+	if len(a.result.Pairs) != 5 || a.result.Pairs[0].Baseline.Number != 1 {
+		t.Errorf("%d pairs, want 5 from block 1 on", len(a.result.Pairs))
+	}
+}
+
 func TestAttached_patience(t *testing.T) {
 	a := newAttached(t)
 	a.spec.Patience = 100 * time.Millisecond
