@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"time"
 
 	"github.com/verdict-bench/verdict/internal/sample"
 )
@@ -155,24 +154,4 @@ func (r *Result) verified(b *block) {
 			r.Parity.Refused = append(r.Parity.Refused, Incomplete{sample.Sides[i], b.number, message})
 		}
 	}
-}
-
-// Span is the wall-clock time from the first request to the last, UTC; zero
-// times without samples.
-func Span(records [2][]sample.Record) (first, last time.Time) {
-	for i := range records {
-		for _, rec := range records[i] {
-			if rec.Sample == nil {
-				continue
-			}
-			at := rec.Sample.AskedAt
-			if first.IsZero() || at.Before(first) {
-				first = at
-			}
-			if at.After(last) {
-				last = at
-			}
-		}
-	}
-	return first, last
 }
