@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
@@ -73,7 +74,12 @@ type Node struct {
 	asked   map[string]int
 	// before runs once when a witness of the block is asked for.
 	before map[uint64]func()
-	size   int
+	// answering runs before each answer with a witness.
+	answering func(number uint64, received time.Time)
+	// ahead is by how much the head may lead newest, the newest block whose
+	// witness was asked for; 0 keeps the chain as it is.
+	ahead, newest uint64
+	size          int
 	// made is the last witness, so that a large one is built once.
 	made    []byte
 	madeFor string
@@ -211,6 +217,35 @@ func (n *Node) Before(number uint64, f func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.before[number] = f
+}
+
+// Answering runs f with each request for a witness, before its answer, which
+// waits until f returns. received is when the request had arrived. A nil f ends
+// that.
+func (n *Node) Answering(f func(number uint64, received time.Time)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.answering = f
+}
+
+// Grow makes the chain one block longer with each question for its head, as
+// long as the head is less than ahead blocks past the newest block whose
+// witness was asked for. Nodes that are asked alike stay alike. 0 ends that.
+func (n *Node) Grow(ahead uint64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.ahead = ahead
+}
+
+// head is the number of the newest block, which may be one that the question
+// for it brings about.
+func (n *Node) head() uint64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ahead > 0 && uint64(len(n.blocks)-1) < n.newest+n.ahead {
+		n.extend(1)
+	}
+	return uint64(len(n.blocks) - 1)
 }
 
 // SetSize sets the size of a witness, roughly, in bytes of JSON.

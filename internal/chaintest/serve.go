@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ethereum/go-ethereum/core/types"
 )
@@ -20,6 +21,7 @@ type request struct {
 
 // ServeHTTP answers one JSON-RPC request.
 func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	received := time.Now()
 	var q request
 	if err := json.NewDecoder(r.Body).Decode(&q); err != nil {
 		http.Error(w, "not JSON", http.StatusBadRequest)
@@ -44,10 +46,7 @@ func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		n.mu.Unlock()
 		reply(w, q, quantity(id))
 	case "eth_blockNumber":
-		n.mu.Lock()
-		head := uint64(len(n.blocks) - 1)
-		n.mu.Unlock()
-		reply(w, q, quantity(head))
+		reply(w, q, quantity(n.head()))
 	case "eth_getBlockByNumber":
 		if block, _ := n.find(q); block != nil {
 			reply(w, q, blockJSON(block))
@@ -55,7 +54,7 @@ func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			reply(w, q, nil)
 		}
 	default:
-		n.serveWitness(w, r, q)
+		n.serveWitness(w, r, q, received)
 	}
 }
 
@@ -118,7 +117,7 @@ func blockJSON(h *types.Header) map[string]any {
 	}
 }
 
-func (n *Node) serveWitness(w http.ResponseWriter, r *http.Request, q request) {
+func (n *Node) serveWitness(w http.ResponseWriter, r *http.Request, q request, received time.Time) {
 	block, parent := n.find(q)
 	if block == nil {
 		fail(w, q, -32603, "Internal Error: Could not get block header")
@@ -126,8 +125,9 @@ func (n *Node) serveWitness(w http.ResponseWriter, r *http.Request, q request) {
 	}
 	number := block.Number.Uint64()
 	n.mu.Lock()
-	fault, before := n.faults[number], n.before[number]
+	fault, before, answering := n.faults[number], n.before[number], n.answering
 	delete(n.before, number)
+	n.newest = max(n.newest, number)
 	if fault == ReorgDuring {
 		delete(n.faults, number)
 		n.reorg(number)
@@ -136,7 +136,11 @@ func (n *Node) serveWitness(w http.ResponseWriter, r *http.Request, q request) {
 	if before != nil {
 		before()
 	}
-	answer(w, r, q, fault, n.witness(block, parent))
+	body := n.witness(block, parent)
+	if answering != nil {
+		answering(number, received)
+	}
+	answer(w, r, q, fault, body)
 }
 
 // answer sends body, or what fault makes of it.
