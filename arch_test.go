@@ -23,8 +23,8 @@ var layers = [][]string{
 	{"internal/bench"},
 	{"internal/collect", "internal/drive", "internal/devnet", "internal/store", "internal/host"},
 	{"internal/stateless", "internal/load", "internal/genesis", "internal/witness", "internal/ethrpc", "internal/chaintest"},
-	{"internal/plan", "internal/compare", "internal/intake"},
-	{"internal/spec"},
+	{"internal/plan", "internal/compare"},
+	{"internal/spec", "internal/intake"},
 	{"internal/stat"},
 	{"internal/sample", "internal/fault", "internal/scripttest"},
 }

@@ -99,11 +99,11 @@ func TestAttached_measuresWhatBothHave(t *testing.T) {
 		t.Errorf("%d pairs, want 5; excluded %v", n, a.result.Excluded)
 	}
 	for i, p := range a.result.Pairs {
-		if want := uint64(11 + i); p.Baseline.Number != want || p.Test.Number != want || p.Baseline.Hash != p.Test.Hash {
-			t.Errorf("pair %d is of blocks %d and %d, want %d", i, p.Baseline.Number, p.Test.Number, want)
+		if want := uint64(11 + i); p.Number != want || p.Samples[1].Number != want || p.Samples[0].Hash != p.Samples[1].Hash {
+			t.Errorf("pair %d is of blocks %d and %d, want %d", i, p.Number, p.Samples[1].Number, want)
 		}
-		if p.Baseline.Order+p.Test.Order != 3 {
-			t.Errorf("pair %d was asked in the order %d, %d", i, p.Baseline.Order, p.Test.Order)
+		if p.Samples[0].Order+p.Samples[1].Order != 3 {
+			t.Errorf("pair %d was asked in the order %d, %d", i, p.Samples[0].Order, p.Samples[1].Order)
 		}
 	}
 	d := a.stored()
@@ -146,9 +146,9 @@ func TestAttached_oneSideLags(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := a.result.Pairs[0]
-	if first.Baseline.Number != 11 || first.Baseline.BehindHead < 15 || first.Test.BehindHead != 0 {
+	if first.Samples[0].Number != 11 || first.Samples[0].BehindHead < 15 || first.Samples[1].BehindHead != 0 {
 		t.Errorf("block %d was measured %d behind the baseline head, %d behind the test head",
-			first.Baseline.Number, first.Baseline.BehindHead, first.Test.BehindHead)
+			first.Samples[0].Number, first.Samples[0].BehindHead, first.Samples[1].BehindHead)
 	}
 }
 
@@ -226,8 +226,8 @@ func TestAttached_sidesDisagree(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range a.result.Pairs {
-		if p.Baseline.Hash != p.Test.Hash {
-			t.Errorf("block %d was paired with another block of its height", p.Baseline.Number)
+		if p.Samples[0].Hash != p.Samples[1].Hash {
+			t.Errorf("block %d was paired with another block of its height", p.Samples[0].Number)
 		}
 	}
 	if len(a.result.Pairs) != 5 || len(a.result.Excluded) == 0 || !strings.Contains(a.result.Excluded[0].Reason, "different blocks at the same height") {
@@ -328,8 +328,8 @@ func TestAttached_headJumps(t *testing.T) {
 	if len(d.Records[0]) != 6 || len(a.result.Gaps[0]) != 1 || !strings.Contains(a.result.Gaps[0][0].Reason, "blocks from 11 on were left out") {
 		t.Errorf("%d records, gaps %v; want 5 samples and one gap", len(d.Records[0]), a.result.Gaps)
 	}
-	if len(a.result.Pairs) != 5 || a.result.Pairs[0].Baseline.Number != 2010 {
-		t.Errorf("%d pairs from %d on, want 5 from 2010 on", len(a.result.Pairs), a.result.Pairs[0].Baseline.Number)
+	if len(a.result.Pairs) != 5 || a.result.Pairs[0].Number != 2010 {
+		t.Errorf("%d pairs from %d on, want 5 from 2010 on", len(a.result.Pairs), a.result.Pairs[0].Number)
 	}
 }
 
@@ -343,7 +343,7 @@ func TestAttached_fromGenesis(t *testing.T) {
 	if err := a.run(t.Context(), a.extend); err != nil {
 		t.Fatal(err)
 	}
-	if len(a.result.Pairs) != 5 || a.result.Pairs[0].Baseline.Number != 1 {
+	if len(a.result.Pairs) != 5 || a.result.Pairs[0].Number != 1 {
 		t.Errorf("%d pairs, want 5 from block 1 on", len(a.result.Pairs))
 	}
 }

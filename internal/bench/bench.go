@@ -47,8 +47,18 @@ type Progress struct {
 	Done, Planned int
 	// Median latencies of the pairs so far, in milliseconds.
 	Median [2]float64
-	// Ratio so far with its interval, zero while there is none.
+	// Ratio so far with its confidence sequence, zero while it has no ends.
 	Ratio, Low, High float64
+	// Decided says that the sequence has decided.
+	Decided bool
+	// More is about how many pairs more would see an effect as large as
+	// Margin, and MoreTime how long they take; 0 when that is not known or
+	// there are enough.
+	More     int
+	MoreTime time.Duration
+	Margin   float64
+	// Message is worth a line of its own.
+	Message string
 	// Failed counts samples that are not ok.
 	Failed int
 	// Note is what the run waits for, if it waits, and Waiting for how long.
@@ -69,6 +79,9 @@ type runner struct {
 	records  [2][]sample.Record
 	orders   *orders
 	undo     []func() error
+	// control marks samples while the A/A control is taken.
+	control sample.Control
+	watch   *watch
 }
 
 // source gives the blocks to measure, one at a time.
@@ -90,7 +103,7 @@ func Witness(ctx context.Context, o Options) error {
 	if err == nil {
 		err = r.steps(ctx)
 	}
-	err = errors.Join(withCause(ctx, err), r.cleanUp())
+	err = errors.Join(withCause(ctx, err), r.cleanUp(), r.removeTemp())
 	return errors.Join(err, r.finish(err))
 }
 
@@ -166,15 +179,21 @@ func (r *runner) steps(ctx context.Context) error {
 
 // do carries out one step. The detail is for the journal.
 func (r *runner) do(ctx context.Context, s plan.Step) (detail string, err error) {
-	switch s.ID {
+	r.control = r.controlOf(s)
+	switch s.Kind() {
 	case plan.StartNode + string(s.Side):
 		return r.startNode(s)
 	case plan.Preflight:
 		return "", r.preflight(ctx)
 	case plan.WarmUp:
-		return "", r.measure(ctx, s.ID, r.Spec.WarmUp)
+		return "", r.measure(ctx, s, r.Spec.WarmUp)
 	case plan.Measure:
-		return "", r.measure(ctx, s.ID, r.Spec.Blocks)
+		if s.Control {
+			return r.measureControl(ctx, s)
+		}
+		return "", r.measure(ctx, s, r.Spec.Blocks)
+	case plan.Stop:
+		return "", r.cleanUp()
 	}
 	return "", fmt.Errorf("the plan has a step %q that this verdict does not know", s.ID)
 }
@@ -203,8 +222,14 @@ func (r *runner) tempDir() (string, error) {
 			Hint("set TMPDIR to a directory with at least 1 GB of free space")
 	}
 	r.temp = dir
-	r.onCleanUp(func() error { return os.RemoveAll(dir) })
 	return dir, nil
+}
+
+func (r *runner) removeTemp() error {
+	if r.temp == "" {
+		return nil
+	}
+	return os.RemoveAll(r.temp)
 }
 
 // finish analyzes what was stored and writes reports and manifest. failure is

@@ -61,7 +61,10 @@ func (r *runner) startNode(s plan.Step) (detail string, err error) {
 		argv = append(argv, strings.Replace(arg, plan.Temp, temp, 1))
 	}
 	name := string(s.Side)
-	p, err := r.local.Start(host.Command{Name: "the " + name + " node", Argv: argv, Log: r.Run.Log(name)})
+	if s.Control {
+		name = "control-" + string(s.Side)
+	}
+	p, err := r.local.Start(host.Command{Name: "the " + string(s.Side) + " node", Argv: argv, Log: r.Run.Log(name)})
 	if err != nil {
 		return "", err
 	}

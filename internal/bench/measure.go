@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/verdict-bench/verdict/internal/collect"
-	"github.com/verdict-bench/verdict/internal/compare"
 	"github.com/verdict-bench/verdict/internal/ethrpc"
 	"github.com/verdict-bench/verdict/internal/plan"
 	"github.com/verdict-bench/verdict/internal/sample"
@@ -72,12 +71,16 @@ func (o *orders) draw() [2]int {
 
 // measure measures n blocks on both sides. It counts blocks, not valid pairs:
 // a side that always fails must not keep the run going for ever.
-func (r *runner) measure(ctx context.Context, phase string, n int) (err error) {
+func (r *runner) measure(ctx context.Context, s plan.Step, n int) (err error) {
+	warmUp := s.Kind() == plan.WarmUp
+	if r.watch, err = r.newWatch(s, n); err != nil {
+		return err
+	}
 	var last *proof
 	defer func() { err = errors.Join(err, r.settle(last)) }()
 	for done := range n {
 		t, err := r.source.next(ctx, func(note string, waiting time.Duration) {
-			p := r.progress(phase, done, n)
+			p := r.watch.progress(done)
 			p.Note, p.Waiting = note, waiting
 			r.Progress(p)
 		})
@@ -90,8 +93,11 @@ func (r *runner) measure(ctx context.Context, phase string, n int) (err error) {
 		if err != nil {
 			return err
 		}
-		r.Progress(r.progress(phase, done, n))
-		if last, err = r.pair(ctx, t, phase == plan.WarmUp); err != nil {
+		r.Progress(r.watch.progress(done))
+		if !warmUp && r.mayStop() {
+			return nil
+		}
+		if last, err = r.pair(ctx, t, warmUp); err != nil {
 			return err
 		}
 		if r.Spec.Place != spec.Local {
@@ -103,8 +109,15 @@ func (r *runner) measure(ctx context.Context, phase string, n int) (err error) {
 		}
 	}
 	err, last = r.settle(last), nil
-	r.Progress(r.progress(phase, n, n))
+	r.Progress(r.watch.progress(n))
 	return err
+}
+
+// mayStop reports whether the sequence has decided and the registered rule lets
+// the run end then. A shift between the places forbids it: the sequence is not
+// corrected by the A/A control.
+func (r *runner) mayStop() bool {
+	return r.Spec.Stop == spec.Auto && r.control == "" && r.watch.monitor.Decided() && r.watch.quiet
 }
 
 // pair measures one block on both sides, one after the other, and begins to
@@ -153,39 +166,20 @@ func (r *runner) settle(p *proof) error {
 	for i := range p.samples {
 		err = errors.Join(err, r.record(i, sample.Record{V: sample.Version, Sample: &p.samples[i]}))
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return r.watch.add(&p.samples[0], &p.samples[1])
 }
 
 // record stores a record before anything is computed from it.
 func (r *runner) record(side int, rec sample.Record) error {
+	if rec.Sample != nil {
+		rec.Sample.Control = r.control
+	}
 	if err := r.Run.Append(sample.Sides[side], rec); err != nil {
 		return err
 	}
 	r.records[side] = append(r.records[side], rec)
 	return nil
-}
-
-// progress sums up the run so far. It analyzes all samples again, which takes
-// less than a millisecond for hundreds of pairs, and is not called while a
-// request is timed.
-func (r *runner) progress(phase string, done, planned int) Progress {
-	p := Progress{Phase: phase, Done: done, Planned: planned}
-	if phase != plan.Measure {
-		return p
-	}
-	res := compare.Analyze(r.records, compare.RuleOf(&r.Spec))
-	for i := range p.Median {
-		if res.Sides[i].N > 0 {
-			p.Median[i] = res.Sides[i].Median
-		}
-		for status, n := range res.Failures[i] {
-			if status != sample.Skipped {
-				p.Failed += n
-			}
-		}
-	}
-	if res.Effect.Low > 0 {
-		p.Ratio, p.Low, p.High = res.Effect.Center, res.Effect.Low, res.Effect.High
-	}
-	return p
 }

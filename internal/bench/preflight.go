@@ -21,6 +21,9 @@ import (
 // up everything that the measurement needs.
 func (r *runner) preflight(ctx context.Context) error {
 	urls := [2]string{r.Spec.Baseline.RPC, r.Spec.Test.RPC}
+	if r.control != "" {
+		urls[1] = urls[0]
+	}
 	if r.Spec.Place == spec.Local {
 		c, local, err := r.openChain(ctx)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/verdict-bench/verdict/internal/bench"
+	"github.com/verdict-bench/verdict/internal/compare"
 )
 
 // progress shows how a run gets on: on a terminal one line that is written
@@ -40,6 +41,11 @@ func newProgress(w World, what string) *progress {
 // update shows u if it is time to, and always when a phase begins or ends.
 func (p *progress) update(u bench.Progress) {
 	now := p.w.Now()
+	if u.Message != "" {
+		p.end()
+		fmt.Fprintln(p.w.Stderr, u.Message)
+		return
+	}
 	pause := plainPause
 	if p.terminal {
 		pause = terminalPause
@@ -83,6 +89,12 @@ func progressLine(u bench.Progress, elapsed time.Duration) string {
 	if u.Low > 0 {
 		line += fmt.Sprintf("  ratio %.3g [%.3g, %.3g]", u.Ratio, u.Low, u.High)
 	}
+	if u.Decided {
+		line += "  decided"
+	}
+	if u.More > 0 {
+		line += fmt.Sprintf("  about %d more pairs (%s) to see %s %%", u.More, roughly(u.MoreTime), compare.Percent(u.Margin))
+	}
 	if u.Failed > 0 {
 		line += fmt.Sprintf("  failed %d", u.Failed)
 	}
@@ -90,4 +102,15 @@ func progressLine(u bench.Progress, elapsed time.Duration) string {
 		line += "  " + u.Note
 	}
 	return line + fmt.Sprintf("  %s", elapsed.Round(time.Second))
+}
+
+// roughly is a duration as one says it.
+func roughly(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%.0f s", d.Seconds())
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%.0f min", d.Minutes())
+	}
+	return fmt.Sprintf("%.0f h", d.Hours())
 }

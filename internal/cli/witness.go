@@ -51,6 +51,9 @@ is not available; 5 the verdict is "invalid"; 130 interrupted.`,
   # the same build on both sides: the noise of this machine
   verdict witness --local --baseline-witness serialized --test-witness serialized
 
+  # the noise floor of this machine first, then stop as soon as it is decided
+  verdict witness --local --aa 100 --blocks 400 --stop auto
+
   # two servers that already run, machine-readable
   verdict witness --baseline-rpc http://127.0.0.1:8545 --test-rpc http://127.0.0.1:9545 --json`,
 		Args: cobra.NoArgs,
@@ -70,6 +73,7 @@ type witnessOptions struct {
 	spec             spec.Witness
 	baseline, test   string
 	marginPercent    float64
+	stop             string
 	seedGiven        bool
 	flags            *cobra.Command
 	out              string
@@ -92,7 +96,9 @@ func (o *witnessOptions) addFlags(cmd *cobra.Command) {
 	f.StringVar(&o.spec.Genesis, "genesis", "", "genesis `FILE` of a chain that is not built in, to verify its witnesses")
 	f.IntVar(&o.spec.Blocks, "blocks", d.Blocks, "blocks to measure")
 	f.IntVar(&o.spec.WarmUp, "warmup", d.WarmUp, "blocks to measure before them, recorded and not analyzed")
-	f.Float64Var(&o.marginPercent, "margin", 100*d.Margin, "practical margin in percent: smaller effects do not matter")
+	f.StringVar(&o.stop, "stop", string(d.Stop), "when to end: planned (exactly --blocks) or auto (as soon as the confidence sequence decides, at --blocks at the latest)")
+	f.IntVar(&o.spec.Control, "aa", 0, "first measure the baseline against itself on `N` blocks: the noise floor of this setup (100 or more)")
+	f.Float64Var(&o.marginPercent, "margin", 100*d.Margin, "practical margin in percent: smaller effects do not matter; not given, an A/A control widens it to twice its noise floor")
 	f.Uint64Var(&o.spec.Seed, "seed", 0, "seed of the order within pairs and of the load (default: random, recorded)")
 	f.IntVar(&o.spec.VerifyEvery, "verify-every", d.VerifyEvery, "prove each N-th witness complete; 0 proves none")
 	f.DurationVar(&o.spec.Timeout, "timeout", d.Timeout, "time limit of one measured request")
@@ -104,6 +110,7 @@ func (o *witnessOptions) addFlags(cmd *cobra.Command) {
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan and do nothing")
 	f.BoolVar(&o.failOnRegression, "fail-on-regression", false, "exit with status 3 when the verdict is \"regresses\"")
 	modes := []string{string(spec.OnDemand), string(spec.Generated), string(spec.Serialized)}
+	cmd.RegisterFlagCompletionFunc("stop", cobra.FixedCompletions([]string{string(spec.AtPlanned), string(spec.Auto)}, cobra.ShellCompDirectiveNoFileComp))
 	for _, name := range []string{"baseline-witness", "test-witness"} {
 		cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(modes, cobra.ShellCompDirectiveNoFileComp))
 	}
@@ -137,6 +144,8 @@ func (o *witnessOptions) resolve() (spec.Witness, error) {
 			Hint("verdict witness --local")
 	}
 	s.Margin = o.marginPercent / 100
+	s.MarginFromControl = s.Control > 0 && !o.flags.Flags().Changed("margin")
+	s.Stop = spec.Stop(o.stop)
 	if !o.seedGiven {
 		s.Seed = randomSeed()
 	}

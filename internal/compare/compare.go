@@ -1,7 +1,9 @@
 // Package compare turns the samples of two sides into a verdict: it pairs them
 // block by block, lists what could not be paired and why, checks that both
-// sides gave the same answers, and only then looks at the latencies. It reads
-// values and returns values; it knows no files and no clock.
+// sides gave the same answers, and only then looks at the latencies. Series
+// that were measured elsewhere it compares pair by pair where their blocks
+// coincide, and as two groups where none do. It reads values and returns
+// values; it knows no files and no clock.
 package compare
 
 import (
@@ -19,22 +21,86 @@ import (
 type Rule struct {
 	// Margin is the practical margin as a fraction: 0.03 is 3 %.
 	Margin float64
-	// Confidence is that of the interval that decides.
-	Confidence float64
-	// Planned is the number of pairs the analysis was planned for.
+	// MarginFromControl widens the margin to twice the noise floor of the A/A
+	// control, if there was one.
+	MarginFromControl bool
+	// AlphaLive is the error rate of the sequence that may be looked at,
+	// AlphaFinal that of the one analysis at the planned n.
+	AlphaLive, AlphaFinal float64
+	// Planned is the number of blocks that the analysis was planned for. 0
+	// plans what there is: measurements that were made elsewhere.
 	Planned int
+	// Batch is the number of pairs in one step of the sequence.
+	Batch int
+	// MinPairs is the fewest pairs that a verdict may rest on.
+	MinPairs int
+	// MaxUnpaired is the share of attempted blocks that may lack a pair
+	// before the pairs count as selected.
+	MaxUnpaired float64
+	// Seed starts the bootstrap.
+	Seed uint64
+	// Exploratory says in what the rule differs from the one that was
+	// registered before the first sample; empty when it does not.
+	Exploratory string
 }
 
-// MinPairs is the fewest pairs that a latency verdict may rest on: below it the
-// interval's few degrees of freedom leave it little power (method, 2.6).
-const MinPairs = 80
+// DefaultRule is the rule of the method with the default margin.
+func DefaultRule() Rule {
+	return RuleOf(new(spec.Defaults(spec.Local)))
+}
 
-// Pair is the two samples of one block: same number and same hash, both ok,
-// both with the same digest.
+// RuleOf is the rule that a spec registered.
+func RuleOf(s *spec.Witness) Rule {
+	return Rule{
+		Margin: s.Margin, MarginFromControl: s.MarginFromControl,
+		AlphaLive: s.AlphaLive, AlphaFinal: s.AlphaFinal,
+		Planned: s.Blocks, Batch: s.Batch, MinPairs: s.MinPairs,
+		MaxUnpaired: s.MaxUnpaired, Seed: s.Seed,
+	}
+}
+
+// Subject is what was measured.
+type Subject string
+
+// The subjects.
+const (
+	// Witness: the latency of debug_executionWitness, per block.
+	Witness Subject = "witness latency"
+	// Proof: the proving time, per batch.
+	Proof Subject = "proving time"
+)
+
+// Unit is what one measurement of the subject is of: block or batch.
+func (s Subject) Unit() string {
+	if s == Proof {
+		return "batch"
+	}
+	return "block"
+}
+
+// Design says how the two sides were compared.
+type Design string
+
+// The designs.
+const (
+	// Paired: the same blocks on both sides.
+	Paired Design = "paired"
+	// Unpaired: different blocks, whose content and time are confounded with
+	// the change.
+	Unpaired Design = "unpaired"
+)
+
+// Pair is the two measurements of one block: same number and same hash, both
+// ok, both with the same digest.
 type Pair struct {
-	Baseline, Test *sample.Sample
+	Number uint64
+	// MS are the latencies of baseline and test in milliseconds.
+	MS [2]float64
 	// D is ln(test / baseline): negative when the test side is faster.
 	D float64
+	// Samples are the samples behind them, nil when the measurements were
+	// made elsewhere.
+	Samples *[2]*sample.Sample
 }
 
 // Exclusion counts the blocks that have no pair for one reason.
@@ -48,82 +114,166 @@ type Exclusion struct {
 // listedBlocks is how many blocks an exclusion names.
 const listedBlocks = 5
 
-// Parity says whether both sides gave the same answers.
-type Parity struct {
-	// Checked counts the blocks that both sides answered.
-	Checked int `json:"checked"`
-	// Equal counts those with equal digests over state, codes and headers.
-	Equal int `json:"equal"`
-	// Different are the numbers of the others.
-	Different []uint64 `json:"different,omitempty"`
-	// Verified counts the answers proved complete, Incomplete those refused.
-	Verified   [2]int `json:"verified"`
-	Incomplete [2]int `json:"incomplete"`
-	// Unproved counts the answers whose proof was due and could not be made;
-	// Doubt is the first reason.
-	Unproved [2]int       `json:"unproved"`
-	Doubt    string       `json:"doubt,omitempty"`
-	Refused  []Incomplete `json:"refused,omitempty"`
-	// KeysDiffer counts blocks whose keys differ. Programs differ in them, so
-	// this does not break parity.
-	KeysDiffer int `json:"keys_differ"`
-}
-
-// Incomplete is one witness that does not let its block be re-executed.
-type Incomplete struct {
-	Side    sample.Side `json:"side"`
-	Number  uint64      `json:"number"`
-	Message string      `json:"message"`
-}
-
-// OK reports whether nothing speaks against parity.
-func (p *Parity) OK() bool {
-	return len(p.Different) == 0 && p.Incomplete[0] == 0 && p.Incomplete[1] == 0
-}
-
-// Result is a comparison with everything that its reports show.
+// Result is a comparison with everything that its reports show. Effects are
+// ratios test / baseline; below 1 the test side is faster.
 type Result struct {
-	Rule     Rule
-	Pairs    []Pair
-	WarmUps  int
-	Excluded []Exclusion
-	Parity   Parity
+	Rule    Rule
+	Subject Subject
+	Design  Design
+	Stage   stat.Stage
+	Pairs   []Pair
+	WarmUps int
 	// Attempted counts the blocks that were asked for on either side, warm-ups
 	// aside.
 	Attempted int
-	// Sides are the latencies of the pairs in milliseconds.
-	Sides [2]stat.Summary
-	// Effect is the ratio test / baseline with its interval; below 1 is faster.
-	// Its centre is NaN when there is none.
-	Effect stat.Interval
-	// Equivalence is the interval that lies inside the margin when there is no
-	// effect that matters.
-	Equivalence stat.Interval
-	Verdict     Verdict
+	Excluded  []Exclusion
+	Parity    Parity
+	// Sides describe the compared latencies, in milliseconds.
+	Sides [2]Latencies
+	// Effect is the interval that the verdict stands on. Its N is 0 when
+	// there is none.
+	Effect    stat.Interval
+	Estimates Estimates
+	// Inputs describe measurements that were made elsewhere, nil for a run.
+	Inputs *[2]Input
+	// Batches are the proofs that were compared, by side, in order; nil for
+	// latencies.
+	Batches [2][]Batch
+	// Groups is the unpaired comparison, nil in a paired one.
+	Groups *Groups
+	// Control is the A/A control, nil without one.
+	Control *Control
+	// Secondary are the other metrics. Those that guard can take a win away.
+	Secondary []Metric
+	Diagnosis Diagnosis
+	Forecast  Forecast
+	Verdict   Verdict
 	// Failures counts the samples of each side that are not ok, by status.
 	Failures [2]map[sample.Status]int
 	Gaps     [2][]sample.Gap
 	Warnings []string
+
+	// asked counts the blocks that were asked for and not skipped.
+	asked int
+	// conflicts counts heights at which the sides have different blocks.
+	conflicts int
 }
 
-// Analyze compares the records of the two sides under rule.
-func Analyze(records [2][]sample.Record, rule Rule) *Result {
-	r := &Result{Rule: rule}
-	r.Effect = stat.Interval{Center: math.NaN(), Low: math.NaN(), High: math.NaN()}
-	r.Equivalence = r.Effect
-	blocks := r.gather(records)
-	r.pair(blocks)
-	var ms [2][]float64
-	for i := range r.Pairs {
-		ms[0] = append(ms[0], milliseconds(r.Pairs[i].Baseline))
-		ms[1] = append(ms[1], milliseconds(r.Pairs[i].Test))
+// Latencies describe one side.
+type Latencies struct {
+	stat.Summary
+	// Quantiles are p50, p90 and p95 with intervals of order statistics.
+	Quantiles []stat.Interval
+	// ACF1 is the lag-1 autocorrelation, LjungBox the p-value of no
+	// autocorrelation up to lag 10, NaN for a short series.
+	ACF1, LjungBox float64
+	// Skewness is that of the latencies, LogSD and LogSkewness describe their
+	// logarithms.
+	Skewness, LogSD, LogSkewness float64
+}
+
+// Batch is one proof. What is not known of it is zero.
+type Batch struct {
+	Number      uint64
+	MS          float64
+	Gas         uint64
+	Txs, Blocks uint32
+}
+
+// newResult makes a result without measurements.
+func newResult(rule Rule, subject Subject) *Result {
+	r := &Result{Rule: rule, Subject: subject, Design: Paired}
+	for i := range r.Failures {
+		r.Failures[i] = make(map[sample.Status]int)
 	}
-	for i := range ms {
-		r.Sides[i] = stat.Summarize(ms[i])
+	return r
+}
+
+// Analyze compares the records of the two sides under rule. Records of the A/A
+// control are compared on their own.
+func Analyze(records [2][]sample.Record, rule Rule) *Result {
+	r := newResult(rule, Witness)
+	measured, control := split(records)
+	if len(control[0])+len(control[1]) > 0 {
+		r.control(control)
+	}
+	r.pair(r.gather(measured))
+	r.Stage = r.stage()
+	r.analyze()
+	return r
+}
+
+// split takes the samples of the A/A control apart.
+func split(records [2][]sample.Record) (measured, control [2][]sample.Record) {
+	for i := range records {
+		for _, rec := range records[i] {
+			if rec.Sample != nil && rec.Sample.Control != "" {
+				control[i] = append(control[i], rec)
+			} else {
+				measured[i] = append(measured[i], rec)
+			}
+		}
+	}
+	return measured, control
+}
+
+// stage says how far the run got of what was planned. How many of the blocks
+// gave a pair does not matter: nobody chose that by looking.
+func (r *Result) stage() stat.Stage {
+	switch {
+	case r.Rule.Planned == 0 || r.asked == r.Rule.Planned:
+		return stat.Planned
+	case r.asked > r.Rule.Planned:
+		return stat.Extended
+	}
+	return stat.Stopped
+}
+
+// analyze does everything that follows from the pairs.
+func (r *Result) analyze() {
+	if r.Control != nil && r.Rule.MarginFromControl {
+		r.Rule.Margin = max(r.Rule.Margin, 2*r.Control.Floor)
+	}
+	for i := range r.Sides {
+		r.Sides[i] = describe(r.milliseconds(i))
 	}
 	r.estimate()
-	r.Verdict = r.decide()
-	return r
+	r.secondary()
+	r.diagnose()
+	r.forecast()
+	r.decide()
+}
+
+// describe sums up the latencies of one side.
+func describe(ms []float64) Latencies {
+	l := Latencies{Summary: stat.Summarize(ms)}
+	sorted := slices.Clone(ms)
+	slices.Sort(sorted)
+	for _, p := range quantiles {
+		if v, err := stat.QuantileInterval(sorted, p, confidence); err == nil {
+			v.Unit = "ms"
+			l.Quantiles = append(l.Quantiles, v)
+		}
+	}
+	l.ACF1, l.LjungBox = stat.ACF(ms, 1), math.NaN()
+	if _, p, err := stat.LjungBox(ms, 10); err == nil {
+		l.LjungBox = p
+	}
+	l.Skewness, _ = stat.Skewness(ms)
+	if logs, err := stat.Logs(ms); err == nil {
+		l.LogSD = stat.Summarize(logs).SD
+		l.LogSkewness, _ = stat.Skewness(logs)
+	}
+	return l
+}
+
+// milliseconds are the latencies of one side of the pairs, in block order.
+func (r *Result) milliseconds(side int) []float64 {
+	ms := make([]float64, len(r.Pairs))
+	for i := range r.Pairs {
+		ms[i] = r.Pairs[i].MS[side]
+	}
+	return ms
 }
 
 func milliseconds(s *sample.Sample) float64 {
@@ -144,29 +294,7 @@ func (r *Result) Range() (first, last uint64) {
 	if len(r.Pairs) == 0 {
 		return 0, 0
 	}
-	return r.Pairs[0].Baseline.Number, r.Pairs[len(r.Pairs)-1].Baseline.Number
-}
-
-// estimate fills Effect and Equivalence. Until the robust rank interval of the
-// method decides, the geometric mean ratio with its autocorrelation-robust
-// interval does.
-func (r *Result) estimate() {
-	d := r.Differences()
-	effect, err := stat.GeometricMeanRatio(d, r.Rule.Confidence)
-	if err != nil {
-		if len(d) >= MinPairs {
-			r.Warnings = append(r.Warnings, err.Error())
-		}
-		return
-	}
-	r.Effect = effect
-	if len(d) >= MinPairs { // below, the verdict itself says it
-		r.Warnings = append(r.Warnings, effect.Warnings...)
-	}
-	// The two one-sided tests at alpha are the 1 - 2 alpha interval.
-	if r.Equivalence, err = stat.GeometricMeanRatio(d, 2*r.Rule.Confidence-1); err != nil && len(d) >= MinPairs {
-		r.Warnings = append(r.Warnings, err.Error())
-	}
+	return r.Pairs[0].Number, r.Pairs[len(r.Pairs)-1].Number
 }
 
 // exclude counts one block under reason.
@@ -186,12 +314,10 @@ func (r *Result) exclude(reason string, number uint64) {
 // warn adds a warning once.
 func (r *Result) warn(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	if !slices.Contains(r.Warnings, text) {
+	if text != "" && !slices.Contains(r.Warnings, text) {
 		r.Warnings = append(r.Warnings, text)
 	}
 }
 
-// RuleOf is the rule that a spec registered.
-func RuleOf(s *spec.Witness) Rule {
-	return Rule{Margin: s.Margin, Confidence: s.Confidence, Planned: s.Blocks}
-}
+// ratio is the logarithm of b over a, which cannot overflow.
+func ratio(a, b float64) float64 { return math.Log(b) - math.Log(a) }

@@ -11,7 +11,16 @@ import (
 	"github.com/verdict-bench/verdict/internal/sample"
 )
 
-var rule = Rule{Margin: 0.03, Confidence: 0.95, Planned: 200}
+// rule is the default one with what there is planned, so that each case is the
+// final analysis.
+var rule = func() Rule {
+	r := DefaultRule()
+	r.Planned = 0
+	return r
+}()
+
+// minPairs is the fewest pairs of a verdict under it.
+var minPairs = rule.MinPairs
 
 // records makes n blocks that both sides answered, the test side at ratio of
 // the baseline with a little seeded noise.
@@ -57,8 +66,8 @@ func TestAnalyze_verdicts(t *testing.T) {
 		{"equal", records(200, 1), NoEffect, ""},
 		{"none", records(0, 1), Invalid, "too few pairs: 0"},
 		{"one", records(1, 0.5), Invalid, "too few pairs: 1"},
-		{"one too few", records(MinPairs-1, 0.5), Invalid, "too few pairs: 79"},
-		{"just enough", records(MinPairs, 0.5), Improves, ""},
+		{"one too few", records(minPairs-1, 0.5), Invalid, "too few pairs: 79"},
+		{"just enough", records(minPairs, 0.5), Improves, ""},
 		{"faster but wrong", change(records(200, 0.5), 1, func(i int, s *sample.Sample) {
 			if i == 17 {
 				s.Digest = "something else"
@@ -90,7 +99,7 @@ func TestAnalyze_verdicts(t *testing.T) {
 func TestAnalyze_noSpread(t *testing.T) {
 	r := records(200, 1)
 	for side := range r {
-		change(r, side, func(_ int, s *sample.Sample) { s.TotalNS = 7 })
+		change(r, side, func(_ int, s *sample.Sample) { s.TotalNS = int64(7 + side) })
 	}
 	if v := Analyze(r, rule).Verdict; v.Outcome != Invalid || !strings.Contains(v.Reasons[0], "no spread") {
 		t.Errorf("verdict %s %q, want invalid for want of spread", v, v.Reasons)
@@ -148,7 +157,7 @@ func TestAnalyze_pairing(t *testing.T) {
 	if len(res.Warnings) == 0 || !strings.Contains(res.Warnings[0], "more than once (first: 1009)") {
 		t.Errorf("warnings %q, want that a block was measured twice", res.Warnings)
 	}
-	if res.Pairs[8].Test.TotalNS == 1 {
+	if res.Pairs[8].Samples[1].TotalNS == 1 {
 		t.Error("the second measurement of a block replaced the first")
 	}
 	if len(res.Gaps[1]) != 1 {

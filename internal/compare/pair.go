@@ -3,7 +3,6 @@ package compare
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/verdict-bench/verdict/internal/sample"
@@ -14,6 +13,42 @@ type block struct {
 	number uint64
 	hash   string
 	side   [2]*sample.Sample
+}
+
+// Parity says whether both sides gave the same answers.
+type Parity struct {
+	// Checked counts the blocks that both sides answered.
+	Checked int `json:"checked"`
+	// Equal counts those with equal digests over state, codes and headers.
+	Equal int `json:"equal"`
+	// Different are the numbers of the others.
+	Different []uint64 `json:"different,omitempty"`
+	// Verified counts the answers proved complete, Incomplete those refused.
+	Verified   [2]int `json:"verified"`
+	Incomplete [2]int `json:"incomplete"`
+	// Unproved counts the answers whose proof was due and could not be made;
+	// Doubt is the first reason.
+	Unproved [2]int       `json:"unproved"`
+	Doubt    string       `json:"doubt,omitempty"`
+	Refused  []Incomplete `json:"refused,omitempty"`
+	// KeysDiffer counts blocks whose keys differ. Programs differ in them, so
+	// this does not break parity.
+	KeysDiffer int `json:"keys_differ"`
+
+	// only counts the blocks that failed on that side alone.
+	only [2]int
+}
+
+// Incomplete is one witness that does not let its block be re-executed.
+type Incomplete struct {
+	Side    sample.Side `json:"side"`
+	Number  uint64      `json:"number"`
+	Message string      `json:"message"`
+}
+
+// OK reports whether nothing speaks against parity.
+func (p *Parity) OK() bool {
+	return len(p.Different) == 0 && p.Incomplete[0] == 0 && p.Incomplete[1] == 0
 }
 
 // gather sorts the records into blocks, in order of number and, for the blocks
@@ -71,8 +106,12 @@ func (r *Result) pair(blocks []*block) {
 			continue
 		}
 		r.Attempted++
+		if wasAsked(base) || wasAsked(test) {
+			r.asked++
+		}
 		if reason := unpaired(b, hashes[b.number]); reason != "" {
 			r.exclude(reason, b.number)
+			r.oneSided(b)
 			continue
 		}
 		if !r.checkParity(b) {
@@ -83,10 +122,37 @@ func (r *Result) pair(blocks []*block) {
 			r.exclude("a latency that is not positive", b.number)
 			continue
 		}
-		d := math.Log(float64(test.TotalNS) / float64(base.TotalNS))
-		r.Pairs = append(r.Pairs, Pair{Baseline: base, Test: test, D: d})
+		r.Pairs = append(r.Pairs, pairOf(base, test))
 	}
 	slices.SortStableFunc(r.Excluded, func(a, b Exclusion) int { return cmp.Compare(b.Count, a.Count) })
+}
+
+// wasAsked reports whether a side was asked for the block at all.
+func wasAsked(s *sample.Sample) bool { return s != nil && s.Status != sample.Skipped }
+
+// pairOf is the pair of two good samples.
+func pairOf(base, test *sample.Sample) Pair {
+	return Pair{
+		Number:  base.Number,
+		MS:      [2]float64{milliseconds(base), milliseconds(test)},
+		D:       ratio(float64(base.TotalNS), float64(test.TotalNS)),
+		Samples: &[2]*sample.Sample{base, test},
+	}
+}
+
+// oneSided counts a block that was asked of both sides and failed on one.
+func (r *Result) oneSided(b *block) {
+	base, test := b.side[0], b.side[1]
+	if !wasAsked(base) || !wasAsked(test) {
+		return
+	}
+	if bad := base.Status != sample.OK; bad != (test.Status != sample.OK) {
+		if bad {
+			r.Parity.only[0]++
+		} else {
+			r.Parity.only[1]++
+		}
+	}
 }
 
 func warmUp(s *sample.Sample) bool { return s != nil && s.WarmUp }

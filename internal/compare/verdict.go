@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/verdict-bench/verdict/internal/sample"
+	"github.com/verdict-bench/verdict/internal/stat"
 )
 
 // Outcome is one of the five verdicts.
@@ -28,63 +29,135 @@ type Verdict struct {
 	// ClearsMargin is set when an improvement or regression is larger than the
 	// margin over its whole interval.
 	ClearsMargin bool
+	// Live is set when the sequence decided and not the analysis at the
+	// planned n.
+	Live bool
+	// Worse names the guards that spoil an improvement.
+	Worse []string
 	// Reasons say why, most important first.
 	Reasons []string
+	// Attribution says what the effect is an effect of.
+	Attribution string
 }
 
-// String is the verdict in its own words: "no effect beyond ±3 %" for NoEffect.
+// String is the verdict in its own words: "no effect beyond ±3 %" for NoEffect,
+// "improves, but p95 worse" when a guard speaks against it.
 func (v Verdict) String() string {
-	if v.Outcome == NoEffect {
-		return fmt.Sprintf("no effect beyond ±%s %%", percent(v.Margin))
+	switch {
+	case v.Outcome == NoEffect:
+		return fmt.Sprintf("no effect beyond ±%s %%", Percent(v.Margin))
+	case v.Outcome == Improves && len(v.Worse) > 0:
+		return fmt.Sprintf("improves, but %s worse", join(v.Worse))
 	}
 	return string(v.Outcome)
 }
 
-func percent(x float64) string {
+// Percent is a fraction in percent, as short as two decimals allow.
+func Percent(x float64) string {
 	return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.2f", 100*x), "0"), ".")
 }
 
-// decide applies the conditions in the order of the method: what makes the
-// result invalid comes first, then a direction, then equivalence.
-func (r *Result) decide() Verdict {
-	v := Verdict{Margin: r.Rule.Margin}
-	if v.Reasons = r.invalid(); len(v.Reasons) > 0 {
-		v.Outcome = Invalid
-		return v
+// join lists words with "and" before the last.
+func join(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
 	}
-	delta := 1 + r.Rule.Margin
-	e, q := r.Effect, r.Equivalence
-	switch {
-	case e.High < 1:
-		v.Outcome, v.ClearsMargin = Improves, e.High < 1/delta
-	case e.Low > 1:
-		v.Outcome, v.ClearsMargin = Regresses, e.Low > delta
-	case q.Low > 1/delta && q.High < delta:
-		v.Outcome = NoEffect
-	default:
-		v.Outcome = Inconclusive
-		v.Reasons = []string{fmt.Sprintf("the interval contains 1 and is too wide to exclude an effect of %s %%", percent(r.Rule.Margin))}
-	}
-	if v.Outcome == Improves || v.Outcome == Regresses {
-		if v.ClearsMargin {
-			v.Reasons = []string{fmt.Sprintf("the effect is larger than the margin of %s %%: the whole interval clears it", percent(r.Rule.Margin))}
-		} else {
-			v.Reasons = []string{fmt.Sprintf("the interval excludes 1, but not an effect below the margin of %s %%", percent(r.Rule.Margin))}
-		}
-	}
-	return v
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " and " + words[last]
 }
 
-// maxUnpaired is the share of attempted blocks that may lack a pair before the
-// pairs count as selected.
-const maxUnpaired = 0.10
+// decide applies the conditions in the order of the method: what makes the
+// result invalid comes first, then what makes it undecidable, then a
+// direction, then equivalence. Guards come last and only take away.
+func (r *Result) decide() {
+	sequence, batches := r.sequence()
+	if !r.Control.Quiet() {
+		// The sequence is not corrected for a shift between the places.
+		sequence, batches = stat.Interval{}, 0
+	}
+	log := func(v stat.Interval) stat.Interval {
+		v.Center, v.Low, v.High = math.Log(v.Center), math.Log(v.Low), math.Log(v.High)
+		v.Unit = stat.UnitLogRatio
+		return v
+	}
+	d := stat.Decide(stat.Evidence{
+		Stage: r.Stage, Broken: r.invalid(), Undecidable: r.undecidable(),
+		Pairs: len(r.Pairs), MinPairs: r.Rule.MinPairs,
+		Sequence: sequence, Batches: batches,
+		Final: log(r.Estimates.Final), Inner: log(r.Estimates.Inner),
+		Margin: r.Rule.Margin,
+	})
+	r.Verdict = Verdict{
+		Outcome: outcomes[d.Verdict], Margin: r.Rule.Margin,
+		ClearsMargin: d.BeyondMargin, Live: d.Live,
+	}
+	if d.Interval.N > 0 {
+		r.Effect = d.Interval.Exp()
+	}
+	r.explain(d.Reasons)
+	if r.Verdict.Outcome == Improves {
+		r.Verdict.Worse = r.worse()
+	}
+	r.Verdict.Attribution = r.attribution()
+}
+
+var outcomes = map[stat.Verdict]Outcome{
+	stat.Improves: Improves, stat.Regresses: Regresses, stat.NoEffect: NoEffect,
+	stat.Inconclusive: Inconclusive, stat.Invalid: Invalid,
+}
+
+// explain gives the reasons of the verdict.
+func (r *Result) explain(reasons []string) {
+	v := &r.Verdict
+	margin := Percent(r.Rule.Margin)
+	say := func(format string, args ...any) { v.Reasons = append(v.Reasons, fmt.Sprintf(format, args...)) }
+	switch v.Outcome {
+	case Improves, Regresses:
+		if v.ClearsMargin {
+			say("the effect is larger than the margin of %s %%: the whole interval clears it", margin)
+		} else {
+			say("the interval excludes 1, but not an effect below the margin of %s %%", margin)
+		}
+		if v.Live && r.Stage == stat.Stopped {
+			say("the run ended after %d of %d blocks: the confidence sequence, which holds at any time, had decided", r.asked, r.Rule.Planned)
+		}
+	case NoEffect:
+		say("the %s %% interval %s to %s lies inside the margin (p of equivalence %s)",
+			Percent(1-2*r.Rule.AlphaFinal), short(r.Estimates.Inner.Low), short(r.Estimates.Inner.High), pValue(r.Estimates.Equivalent))
+	case Inconclusive:
+		switch {
+		case len(r.undecidable()) > 0:
+			v.Reasons = append(v.Reasons, reasons...)
+		case r.Stage != stat.Planned:
+			say("the run ended after %d of %d blocks, and the confidence sequence, which holds at any time, has not decided", r.asked, r.Rule.Planned)
+		default:
+			say("the interval contains 1 and is too wide to exclude an effect of %s %%", margin)
+		}
+		v.Reasons = append(v.Reasons, r.Forecast.reasons(r.Rule)...)
+	default:
+		v.Reasons = reasons
+	}
+	if v.Outcome != Invalid && r.Rule.Exploratory != "" {
+		say("exploratory: %s", r.Rule.Exploratory)
+	}
+}
+
+func short(x float64) string { return fmt.Sprintf("%.4f", x) }
+
+// pValue is a p-value with two digits, never zero.
+func pValue(p float64) string {
+	if p < 1e-4 {
+		return "< 0.0001"
+	}
+	return fmt.Sprintf("%.2g", p)
+}
 
 // invalid lists everything that forbids a verdict on latency.
 func (r *Result) invalid() []string {
 	var why []string
 	say := func(format string, args ...any) { why = append(why, fmt.Sprintf(format, args...)) }
 	p := &r.Parity
-	if n := len(p.Different); n > 0 {
+	if n := len(p.Different); n > 0 && !r.unstable() {
 		say("parity: the two sides answered differently on %d of %d blocks (first: %d)", n, p.Checked, p.Different[0])
 	}
 	for i, side := range sample.Sides {
@@ -99,12 +172,19 @@ func (r *Result) invalid() []string {
 			r.warn("%d witnesses of the %s side could not be proved complete: %s", n, side, p.Doubt)
 		}
 	}
-	if n := len(r.Pairs); n < MinPairs {
-		say("too few pairs: %d, at least %d are needed", n, MinPairs)
-	} else if math.IsNaN(r.Effect.Center) || r.Effect.Low == r.Effect.High {
-		say("the latencies have no spread: nothing was measured")
+	if r.conflicts > 0 && len(r.Pairs) == 0 {
+		say("the two inputs have different blocks at all %d common heights: they followed different chains", r.conflicts)
 	}
-	if lost := r.Attempted - len(r.Pairs) - len(p.Different); float64(lost) > maxUnpaired*float64(r.Attempted) {
+	if n := len(r.Pairs); n < r.Rule.MinPairs {
+		say("too few pairs: %d, at least %d are needed", n, r.Rule.MinPairs)
+	} else if r.Estimates.Typical.N == 0 {
+		if r.Diagnosis.Zero == 1 {
+			say("every pair has the same latency on both sides: is it the same measurement twice?")
+		} else {
+			say("the latencies have no spread: nothing was measured")
+		}
+	}
+	if lost := r.Attempted - len(r.Pairs) - len(p.Different); float64(lost) > r.Rule.MaxUnpaired*float64(r.Attempted) {
 		a, b := r.failed(0), r.failed(1)
 		r.warn("selected blocks: %d of %d attempted blocks have no pair", lost, r.Attempted)
 		if float64(max(a, b)) > 2*float64(min(a, b)) && max(a, b) > 0 {
@@ -114,6 +194,24 @@ func (r *Result) invalid() []string {
 	return why
 }
 
+// unstable reports whether the A/A control showed that the baseline build
+// disagrees with itself, so that parity cannot be judged.
+func (r *Result) unstable() bool { return r.Control != nil && len(r.Control.Different) > 0 }
+
+// undecidable lists what forbids a verdict although the test side did nothing
+// wrong.
+func (r *Result) undecidable() []string {
+	if r.Subject == Proof && len(r.Pairs) < 6 {
+		return []string{fmt.Sprintf("%d pairs of proofs: the interval assumes normal log ratios, and no rank test can reach a level of 0.05", len(r.Pairs))}
+	}
+	if !r.unstable() {
+		return nil
+	}
+	c := r.Control
+	return []string{fmt.Sprintf("answers are not reproducible, parity cannot be judged: in the A/A control the baseline build disagrees with itself on %d of %d blocks (first: %d)",
+		len(c.Different), len(c.Different)+c.Pairs, c.Different[0])}
+}
+
 // failed counts the failed samples of one side.
 func (r *Result) failed(side int) int {
 	n := 0
@@ -121,4 +219,22 @@ func (r *Result) failed(side int) int {
 		n += count
 	}
 	return n
+}
+
+// attribution says what was separated from the effect.
+func (r *Result) attribution() string {
+	if r.Control != nil && r.Control.Corrects && r.Verdict.Live {
+		return "the test version: the A/A control shows no shift between the two places"
+	}
+	if r.Control != nil && r.Control.Corrects {
+		return "the test version: the shift of the A/A control between the two places is taken off"
+	}
+	if len(r.Pairs) == 0 || r.Pairs[0].Samples == nil {
+		return Unseparated
+	}
+	base, test := r.Pairs[0].Samples[0].Host, r.Pairs[0].Samples[1].Host
+	if base == test {
+		return "the test version on this host against the baseline version on the same host; what two processes of one version differ by is not separated, an A/A control would do that"
+	}
+	return fmt.Sprintf("the test version on host %s against the baseline version on host %s: version and host are not separated", test, base)
 }

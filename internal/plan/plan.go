@@ -29,8 +29,10 @@ type Step struct {
 	ID   string `json:"id"`
 	Host string `json:"host"`
 	// Side is the side that the step belongs to, if to one alone.
-	Side    sample.Side `json:"side,omitempty"`
-	Purpose string      `json:"purpose"`
+	Side sample.Side `json:"side,omitempty"`
+	// Control says that the step belongs to the A/A control.
+	Control bool   `json:"control,omitempty"`
+	Purpose string `json:"purpose"`
 	// Argv is the program that the step starts, as data; "verdict" stands for
 	// this program itself.
 	Argv []string `json:"argv,omitempty"`
@@ -48,8 +50,15 @@ const (
 	Preflight = "preflight"
 	WarmUp    = "warm-up"
 	Measure   = "measure"
+	Stop      = "stop"
 	Report    = "report"
 )
+
+// control begins the ID of a step of the A/A control.
+const control = "control-"
+
+// Kind is the step's ID without the mark of the A/A control.
+func (s Step) Kind() string { return strings.TrimPrefix(s.ID, control) }
 
 // Temp stands in an Argv for a temporary directory of the run, which is removed
 // at the end.
@@ -61,23 +70,57 @@ const This = "localhost"
 // Make is the plan of w, whose encoding has the given hash.
 func Make(w *spec.Witness, specHash string) Plan {
 	p := Plan{V: 1, Workflow: w.Workflow, SpecHash: specHash}
-	if w.Place == spec.Local {
-		p.Steps = append(p.Steps, node(w, sample.Baseline), node(w, sample.Test))
+	if w.Control > 0 {
+		p.Steps = append(p.Steps, aa(w)...)
 	}
-	p.Steps = append(p.Steps, preflight(w))
-	if w.WarmUp > 0 {
-		p.Steps = append(p.Steps, Step{
-			ID: WarmUp, Host: This,
-			Purpose: fmt.Sprintf("measure %d blocks that are recorded and not analyzed", w.WarmUp),
-			Check:   fmt.Sprintf("%d pairs are recorded", w.WarmUp),
-		})
-	}
-	p.Steps = append(p.Steps, measure(w), Step{
+	p.Steps = append(p.Steps, session(w)...)
+	p.Steps = append(p.Steps, Step{
 		ID: Report, Host: This,
 		Purpose: "pair the samples, decide, and write the reports",
 		Check:   "manifest.json is in the run directory",
 	})
 	return p
+}
+
+// session is the steps of one uninterrupted stretch of measurement.
+func session(w *spec.Witness) []Step {
+	var steps []Step
+	if w.Place == spec.Local {
+		steps = append(steps, node(w, sample.Baseline), node(w, sample.Test))
+	}
+	steps = append(steps, preflight(w))
+	if w.WarmUp > 0 {
+		steps = append(steps, Step{
+			ID: WarmUp, Host: This,
+			Purpose: fmt.Sprintf("measure %d blocks that are recorded and not analyzed", w.WarmUp),
+			Check:   fmt.Sprintf("%d pairs are recorded", w.WarmUp),
+		})
+	}
+	return append(steps, measure(w))
+}
+
+// aa is the steps of the A/A control: the same session with the baseline build
+// in both places.
+func aa(w *spec.Witness) []Step {
+	same := *w
+	same.Blocks, same.Test, same.Stop = w.Control, w.Baseline, spec.AtPlanned
+	steps := session(&same)
+	for i := range steps {
+		s := &steps[i]
+		s.ID, s.Control = control+s.ID, true
+		s.Purpose = "A/A control, the baseline build on both sides: " + s.Purpose
+		for j, arg := range s.Argv {
+			s.Argv[j] = strings.Replace(arg, Temp+"/"+string(s.Side), Temp+"/"+control+string(s.Side), 1)
+		}
+	}
+	if w.Place == spec.Local {
+		steps = append(steps, Step{
+			ID: control + Stop, Host: This, Control: true,
+			Purpose: "stop the two nodes of the A/A control",
+			Check:   "their processes have ended",
+		})
+	}
+	return steps
 }
 
 // node is the step that starts the built-in node of one side.
@@ -122,10 +165,14 @@ func measure(w *spec.Witness) Step {
 		how = fmt.Sprintf("each filled to %s Mgas and delivered to both sides, the next when the last is measured",
 			strconv.FormatFloat(float64(w.GasPerBlock)/1e6, 'f', -1, 64))
 	}
+	check := fmt.Sprintf("%d pairs are recorded", w.Blocks)
+	if w.Stop == spec.Auto {
+		check += ", or the confidence sequence has decided before"
+	}
 	return Step{
 		ID: Measure, Host: This,
 		Purpose: fmt.Sprintf("measure %d blocks, %s; one side after the other, in an order drawn from seed %d", w.Blocks, how, w.Seed),
-		Check:   fmt.Sprintf("%d pairs are recorded", w.Blocks),
+		Check:   check,
 	}
 }
 

@@ -75,6 +75,17 @@ const (
 	Unproved Verification = "unproved"
 )
 
+// Control says how an A/A control was taken; it is empty outside of one.
+type Control string
+
+// The kinds of A/A control.
+const (
+	// TwoPlaces: the baseline build ran in the places of both sides.
+	TwoPlaces Control = "two-places"
+	// OnePlace: one server was asked twice.
+	OnePlace Control = "one-place"
+)
+
 // Version is the version of the record format of the samples files.
 const Version = 1
 
@@ -107,6 +118,9 @@ type Sample struct {
 	// WarmUp marks the first samples of a session, by a count fixed before
 	// the run and never by their values.
 	WarmUp bool `json:"warm_up,omitempty"`
+	// Control marks the samples of the A/A control, where both sides were the
+	// baseline build.
+	Control Control `json:"control,omitempty"`
 
 	Timing
 	// DecodeNS is the time to parse and digest the answer, outside the

@@ -17,6 +17,7 @@ import (
 
 	"github.com/verdict-bench/verdict/internal/fault"
 	"github.com/verdict-bench/verdict/internal/sample"
+	"github.com/verdict-bench/verdict/internal/stat"
 )
 
 // Version is the version of the spec's format.
@@ -70,8 +71,26 @@ type Witness struct {
 	// Margin is the practical margin: effects within it do not matter. 0.03
 	// is 3 %.
 	Margin float64 `yaml:"margin"`
-	// Confidence is that of the interval that decides.
-	Confidence float64 `yaml:"confidence"`
+	// MarginFromControl widens the margin to twice the noise floor of the A/A
+	// control, before the first sample of the comparison is taken.
+	MarginFromControl bool `yaml:"margin_from_control"`
+	// AlphaLive is the error rate of the sequence that is watched while the
+	// run goes on, AlphaFinal that of the one analysis at the planned n.
+	AlphaLive  float64 `yaml:"alpha_live"`
+	AlphaFinal float64 `yaml:"alpha_final"`
+	// Batch is the number of pairs in one step of the sequence, MinPairs the
+	// fewest pairs that a verdict may rest on.
+	Batch    int `yaml:"batch"`
+	MinPairs int `yaml:"min_pairs"`
+	// MaxUnpaired is the share of blocks that may lack a pair before the
+	// pairs count as selected.
+	MaxUnpaired float64 `yaml:"max_unpaired"`
+	// Stop says when the run ends: at the planned number of blocks, or as
+	// soon as the sequence decides.
+	Stop Stop `yaml:"stop"`
+	// Control is the number of blocks on which the baseline is measured
+	// against itself first; 0 for no A/A control.
+	Control int `yaml:"control"`
 	// Metric is the compared latency.
 	Metric string `yaml:"metric"`
 	// Seed decides the order within each pair and the load.
@@ -111,12 +130,28 @@ func (w *Witness) Side(side sample.Side) *Side {
 	return &w.Baseline
 }
 
+// Stop says when a run ends.
+type Stop string
+
+// The rules for the end of a run.
+const (
+	// AtPlanned: at exactly the planned number of blocks.
+	AtPlanned Stop = "planned"
+	// Auto: as soon as the confidence sequence decides, at the planned number
+	// of blocks at the latest.
+	Auto Stop = "auto"
+)
+
 // Metric is the only primary metric so far: the time from the first byte of the
 // request written to the last byte of the answer's body read.
 const Metric = "total_ns"
 
 // Limits that validation holds values to.
 const (
+	// MinControl is the fewest blocks of an A/A control that show a noise
+	// floor.
+	MinControl = 100
+
 	maxBlocks = 1_000_000
 	minGas    = 1_000_000
 )
@@ -130,7 +165,12 @@ func Defaults(place Place) Witness {
 		Blocks:      200,
 		WarmUp:      10,
 		Margin:      0.03,
-		Confidence:  0.95,
+		AlphaLive:   stat.AlphaLive,
+		AlphaFinal:  stat.AlphaFinal,
+		Batch:       10,
+		MinPairs:    stat.MinPairs,
+		MaxUnpaired: 0.10,
+		Stop:        AtPlanned,
 		Metric:      Metric,
 		Seed:        1,
 		VerifyEvery: 1,
@@ -159,7 +199,12 @@ func (w *Witness) Validate() error {
 	check(w.Blocks >= 1 && w.Blocks <= maxBlocks, "blocks must be between 1 and %d, not %d", maxBlocks, w.Blocks)
 	check(w.WarmUp >= 0 && w.WarmUp <= maxBlocks, "warm-up must be between 0 and %d, not %d", maxBlocks, w.WarmUp)
 	check(w.Margin > 0 && w.Margin < 1, "margin must lie between 0 and 1 (0.03 is 3 %%), not %v", w.Margin)
-	check(w.Confidence > 0.5 && w.Confidence < 1, "confidence must lie between 0.5 and 1, not %v", w.Confidence)
+	check(w.AlphaLive > 0 && w.AlphaFinal > 0 && w.AlphaLive+w.AlphaFinal <= 0.2, "alpha_live and alpha_final must be positive and at most 0.2 together, not %v and %v", w.AlphaLive, w.AlphaFinal)
+	check(w.Batch >= 5 && w.Batch <= 100, "batch must be between 5 and 100 pairs, not %d", w.Batch)
+	check(w.MinPairs >= stat.MinPairs, "min_pairs must be at least %d, not %d", stat.MinPairs, w.MinPairs)
+	check(w.MaxUnpaired >= 0 && w.MaxUnpaired < 1, "max_unpaired must lie between 0 and 1, not %v", w.MaxUnpaired)
+	check(w.Stop == AtPlanned || w.Stop == Auto, "stop %q is unknown: choose planned or auto", w.Stop)
+	check(w.Control == 0 || w.Control >= MinControl && w.Control <= maxBlocks, "aa must be 0 or between %d and %d blocks, not %d", MinControl, maxBlocks, w.Control)
 	check(w.VerifyEvery >= 0, "verify-every must not be negative, not %d", w.VerifyEvery)
 	check(w.Timeout > 0, "timeout must be positive, not %v", w.Timeout)
 	check(w.Settle >= 0, "settle must not be negative, not %v", w.Settle)

@@ -1,0 +1,86 @@
+package compare
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/verdict-bench/verdict/internal/sample"
+	"github.com/verdict-bench/verdict/internal/stat"
+)
+
+// Control is the A/A control: the baseline build measured against itself by
+// the same pipeline before the first sample of the comparison.
+type Control struct {
+	// Pairs is the number of its pairs.
+	Pairs int
+	// Shift is the ratio between the two places, which would be 1 if they were
+	// alike. Its N is 0 when the control is too short for an interval.
+	Shift stat.Interval
+	// Floor is the noise floor: half the width of Shift as a fraction.
+	Floor float64
+	// LongRun is the long-run standard deviation of its log ratios, with DF
+	// degrees of freedom; ACF1 their lag-1 autocorrelation.
+	LongRun, DF, ACF1 float64
+	// Different are the blocks on which the build disagreed with itself.
+	Different []uint64
+	// Corrects says that the control was taken in the same two places as the
+	// comparison, so that its shift is taken off the effect.
+	Corrects bool
+
+	shift stat.Interval // on the log scale
+}
+
+// minControl is the fewest pairs that show a noise floor: some blocks of the
+// control may fail.
+const minControl = 40
+
+// control compares the records of the A/A control.
+func (r *Result) control(records [2][]sample.Record) {
+	a := newResult(Rule{}, Witness)
+	a.pair(a.gather(records))
+	c := &Control{Pairs: len(a.Pairs), Different: a.Parity.Different, Corrects: places(records)}
+	r.Control = c
+	d := a.Differences()
+	ranks, err := stat.NewSignedRank(d)
+	if err != nil || len(d) < minControl {
+		c.Corrects = false
+		r.warn("the A/A control has %d pairs, at least %d with some spread are needed: it shows no noise floor", len(d), minControl)
+		return
+	}
+	c.shift = ranks.Interval(1 - r.Rule.AlphaFinal)
+	c.Shift = c.shift.Exp()
+	c.Floor = math.Expm1((c.shift.High - c.shift.Low) / 2)
+	omega, nu := stat.EWC(d)
+	c.LongRun, c.DF, c.ACF1 = math.Sqrt(omega), float64(nu), stat.ACF(d, 1)
+	if !c.shift.Bounded() {
+		c.Corrects, c.Floor = false, math.Inf(1)
+	}
+}
+
+// places reports whether the control was taken in two places. One server that
+// is asked twice shows the noise and nothing about the places.
+func places(records [2][]sample.Record) bool {
+	for i := range records {
+		for _, rec := range records[i] {
+			if rec.Sample != nil {
+				return rec.Sample.Control == sample.TwoPlaces
+			}
+		}
+	}
+	return false
+}
+
+// Quiet reports whether the control shows no shift between the places, so that
+// an uncorrected sequence may stop a run early.
+func (c *Control) Quiet() bool {
+	return c == nil || c.Shift.N == 0 || c.Shift.Contains(1)
+}
+
+// String tells the noise floor.
+func (c *Control) String() string {
+	if c.Shift.N == 0 {
+		return fmt.Sprintf("%d pairs, too few for a noise floor", c.Pairs)
+	}
+	return fmt.Sprintf("shift %.4f [%.4f, %.4f], noise floor ±%.2g %%, %d pairs",
+		c.Shift.Center, c.Shift.Low, c.Shift.High, 100*c.Floor, c.Pairs)
+}

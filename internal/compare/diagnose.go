@@ -1,0 +1,170 @@
+package compare
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/verdict-bench/verdict/internal/sample"
+	"github.com/verdict-bench/verdict/internal/stat"
+)
+
+// smallBlock is the latency in milliseconds below which the fixed cost of a
+// request dominates the ratio.
+const smallBlock = 20
+
+// Diagnosis is what may qualify the effect. It is printed beside the result and
+// never used to drop data.
+type Diagnosis struct {
+	stat.Diagnostics
+	// Zero is the share of pairs without any difference, also where there is
+	// no spread to diagnose.
+	Zero float64
+	// Order is the effect of being asked first, on the log scale; N is 0 when
+	// the order is not known.
+	Order stat.Interval
+	// Small is the share of blocks under 20 ms, WithoutSmall the typical
+	// ratio without them.
+	Small, WithoutSmall float64
+	// Bytes and Since are the slopes of the log ratio on ln bytes of the
+	// answer and on ln time since the head was seen; N is 0 where they are not
+	// known or do not vary.
+	Bytes, Since stat.Interval
+	// Behind is the mean number of blocks behind the head on each side.
+	Behind [2]float64
+	// Warnings are those of the diagnostics and of the checks here.
+	Warnings []string
+}
+
+// diagnose fills Diagnosis.
+func (r *Result) diagnose() {
+	g := &r.Diagnosis
+	d := r.Differences()
+	if len(d) == 0 {
+		return
+	}
+	for _, v := range d {
+		if v == 0 {
+			g.Zero += 1 / float64(len(d))
+		}
+	}
+	if math.Abs(g.Zero-1) < 1e-9 {
+		g.Zero = 1
+	}
+	if len(d) < r.Rule.MinPairs {
+		return // nothing rests on them
+	}
+	if v, err := stat.Diagnose(d, confidence); err == nil {
+		g.Diagnostics = v
+		g.Warnings = append(g.Warnings, v.Warnings...)
+	}
+	r.smallBlocks()
+	r.covariates(d)
+	//MIXTURE
+	if t := r.Estimates; t.Typical.N > 0 {
+		if total := r.metric(TotalTime); total != nil && stat.SignsDiffer(math.Log(t.Typical.Center), total.Ratio.Center) {
+			if t.Typical.Center < 1 {
+				g.warn("a typical block is faster and the total slower: look at the tail")
+			} else {
+				g.warn("a typical block is slower and the total faster: look at the tail")
+			}
+		}
+	}
+	if c := r.Control; !c.Quiet() {
+		g.warn("the A/A control shows a shift between the two places (%s)", c)
+	}
+}
+
+func (g *Diagnosis) warn(format string, args ...any) {
+	g.Warnings = append(g.Warnings, fmt.Sprintf(format, args...))
+}
+
+// smallBlocks looks at blocks whose ratio says little and at the clock.
+func (r *Result) smallBlocks() {
+	g := &r.Diagnosis
+	base, test := r.milliseconds(0), r.milliseconds(1)
+	share, without, warning, err := stat.SmallBlocks(base, test, smallBlock)
+	if err != nil {
+		return
+	}
+	g.Small, g.WithoutSmall = share, without
+	if warning != "" && without > 0 {
+		g.warn("%s (without them it is %.4f)", warning, without)
+	} else if warning != "" {
+		g.warn("%s", warning)
+	}
+	whole := func(ms float64) bool { return ms == math.Trunc(ms) }
+	if !slices.ContainsFunc(base, func(ms float64) bool { return !whole(ms) }) &&
+		!slices.ContainsFunc(test, func(ms float64) bool { return !whole(ms) }) {
+		g.warn("all latencies are whole milliseconds: on a block of 3 ms that is up to 17 %% off")
+	}
+}
+
+// gasOf, bytesOf and sinceOf are covariates of a pair.
+func gasOf(s *sample.Sample) float64   { return float64(s.GasUsed) }
+func bytesOf(s *sample.Sample) float64 { return float64(s.BodyBytes) }
+func sinceOf(s *sample.Sample) float64 { return float64(s.SinceHeadNS) }
+
+// covariate is a figure of the baseline's samples, nil where it is not known
+// of every pair.
+func (r *Result) covariate(of func(*sample.Sample) float64) []float64 {
+	out := make([]float64, len(r.Pairs))
+	for i := range r.Pairs {
+		if r.Pairs[i].Samples == nil {
+			return nil
+		}
+		if out[i] = of(r.Pairs[i].Samples[0]); out[i] <= 0 {
+			return nil
+		}
+	}
+	return out
+}
+
+// covariates looks at what may explain a part of the effect.
+func (r *Result) covariates(d []float64) {
+	g := &r.Diagnosis
+	slope := func(of func(*sample.Sample) float64) stat.Interval {
+		x := r.covariate(of)
+		if x == nil {
+			return stat.Interval{}
+		}
+		v, err := stat.GasSlope(d, x, confidence)
+		if err != nil {
+			return stat.Interval{}
+		}
+		v.Unit = "log ratio per log unit"
+		return v
+	}
+	g.Bytes, g.Since = slope(bytesOf), slope(sinceOf)
+	if r.Pairs[0].Samples == nil {
+		return
+	}
+	var first []bool
+	for i := range r.Pairs {
+		for side, s := range r.Pairs[i].Samples {
+			g.Behind[side] += float64(s.BehindHead) / float64(len(r.Pairs))
+		}
+		if order := r.Pairs[i].Samples[0].Order; order > 0 {
+			first = append(first, order == 1)
+		}
+	}
+	if len(first) == len(d) {
+		if v, err := stat.OrderEffect(d, first, confidence); err == nil {
+			g.Order = v
+			g.Warnings = append(g.Warnings, v.Warnings...)
+		}
+	}
+	if math.Abs(g.Behind[0]-g.Behind[1]) > 1 {
+		g.warn("the sides were measured at different distances behind the head: %.1f blocks on the baseline side, %.1f on the test side", g.Behind[0], g.Behind[1])
+	}
+}
+
+// metric is the secondary metric of that name, nil if there is none.
+func (r *Result) metric(name string) *Metric {
+	for i := range r.Secondary {
+		if r.Secondary[i].Name == name {
+			return &r.Secondary[i]
+		}
+	}
+	return nil
+}

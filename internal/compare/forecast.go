@@ -1,0 +1,73 @@
+package compare
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/verdict-bench/verdict/internal/stat"
+)
+
+// Forecast is what a run of this noise can see, and how many pairs more would
+// see the margin. All counts are "about": the noise itself is estimated.
+type Forecast struct {
+	// N is the number of pairs that the forecast stands on, 0 without one.
+	N int
+	// LongRun is the scale of the log ratios that it plans with.
+	LongRun float64
+	// MDE is the effect, as a fraction, that N pairs see with 80 % power.
+	MDE float64
+	// Detect and Equate are the pairs in all with which an effect as large as
+	// the margin is seen, and with which no effect is shown if there is none;
+	// 0 when no number of pairs does.
+	Detect, Equate int
+}
+
+// forecast plans from the interval of the pairs.
+func (r *Result) forecast() {
+	e := r.Estimates.Final
+	if e.N == 0 || e.Low <= 0 || math.IsInf(e.High, 0) {
+		return
+	}
+	e.Low, e.High = math.Log(e.Low), math.Log(e.High)
+	r.Forecast = forecastOf(stat.Sigma(e), e.DF, len(r.Pairs), r.Rule)
+}
+
+// forecastOf plans from a scale that was estimated with df degrees of freedom
+// from n pairs.
+func forecastOf(sigma, df float64, n int, rule Rule) Forecast {
+	if !(sigma > 0) || math.IsInf(sigma, 0) || !(df > 0) {
+		return Forecast{}
+	}
+	delta := math.Log1p(rule.Margin)
+	safe := stat.PlanningSigma(sigma, df)
+	return Forecast{
+		N: n, LongRun: sigma,
+		MDE:    stat.MDE(n, sigma, rule.AlphaFinal, stat.DefaultPower),
+		Detect: stat.PairsToDetect(safe, delta, rule.AlphaFinal, stat.DefaultPower),
+		Equate: stat.PairsToEquate(safe, delta, rule.AlphaFinal, stat.DefaultPower),
+	}
+}
+
+// reasons says what the run could have seen and what it would take.
+func (f Forecast) reasons(rule Rule) []string {
+	if f.N == 0 {
+		return nil
+	}
+	margin := Percent(rule.Margin)
+	return []string{
+		fmt.Sprintf("the smallest effect that these %d pairs could have shown with 80 %% power is about %.2g %%", f.N, 100*f.MDE),
+		fmt.Sprintf("a run that sees an effect of %s %% needs %s; one that shows its absence, if there is none, needs %s",
+			margin, f.pairs(f.Detect), f.pairs(f.Equate)),
+	}
+}
+
+// pairs tells a number of pairs beside those that there are.
+func (f Forecast) pairs(n int) string {
+	switch {
+	case n == 0:
+		return "more pairs than any run can have"
+	case n <= f.N:
+		return fmt.Sprintf("about as many pairs as it has (%d)", n)
+	}
+	return fmt.Sprintf("about %d more pairs (%d in all)", n-f.N, n)
+}

@@ -1,0 +1,160 @@
+package compare
+
+import (
+	"errors"
+	"math"
+	"slices"
+
+	"github.com/verdict-bench/verdict/internal/sample"
+	"github.com/verdict-bench/verdict/internal/stat"
+)
+
+// alphaSecondary is the error rate that the secondary metrics share.
+const alphaSecondary = 0.05
+
+// Metric is a secondary metric. It has no verdict of its own.
+type Metric struct {
+	Name string
+	// Ratio is test / baseline at 1 - 0.05/k, k the number of secondary
+	// metrics. Its N is 0 for the error rate, which has Only instead.
+	Ratio stat.Interval
+	// Only counts the blocks on which only that side failed: the error rate.
+	Only [2]int
+	// Adjusted is the p-value of no difference, adjusted for the number of
+	// secondary metrics (Holm); NaN where there is none.
+	Adjusted float64
+	// Guard says that the metric can take a win away, Worse that it does.
+	Guard, Worse bool
+
+	p float64
+}
+
+// The names of the secondary metrics.
+const (
+	ErrorRate   = "error rate"
+	TotalTime   = "total time"
+	AnswerBytes = "answer bytes"
+	BlockImport = "block import"
+)
+
+// secondary estimates the secondary metrics and adjusts them for their number.
+func (r *Result) secondary() {
+	base, test := r.milliseconds(0), r.milliseconds(1)
+	bytes := r.figures(func(s *sample.Sample) int64 { return s.BodyBytes })
+	imports := r.figures(func(s *sample.Sample) int64 { return s.ImportNS })
+	k := 1 + len(quantiles) // total time and the quantiles
+	for _, f := range []*[2][]float64{bytes, imports} {
+		if f != nil {
+			k++
+		}
+	}
+	failed := r.Pairs == nil || r.Pairs[0].Samples != nil
+	if failed {
+		k++
+	}
+	level := 1 - alphaSecondary/float64(k)
+	if failed {
+		r.addErrorRate()
+	}
+	r.addTotal(TotalTime, base, test, level)
+	r.addQuantiles(base, test, level)
+	if bytes != nil {
+		r.addTotal(AnswerBytes, bytes[0], bytes[1], level)
+	}
+	if imports != nil {
+		r.addTotal(BlockImport, imports[0], imports[1], level)
+	}
+	p := make([]float64, len(r.Secondary))
+	for i, m := range r.Secondary {
+		p[i] = m.p
+		if math.IsNaN(p[i]) {
+			p[i] = 1
+		}
+	}
+	for i, adjusted := range stat.Holm(p) {
+		m := &r.Secondary[i]
+		m.Adjusted = adjusted
+		switch {
+		case m.Name == ErrorRate:
+			m.Worse = m.Only[1] > m.Only[0] && adjusted < alphaSecondary
+		default:
+			m.Worse = m.Guard && m.Ratio.N > 0 && m.Ratio.Low > 1
+		}
+	}
+}
+
+// figures are a figure of the samples of both sides, nil when it is not known
+// of every pair.
+func (r *Result) figures(of func(*sample.Sample) int64) *[2][]float64 {
+	var out [2][]float64
+	for i := range r.Pairs {
+		if r.Pairs[i].Samples == nil {
+			return nil
+		}
+		for side, s := range r.Pairs[i].Samples {
+			v := of(s)
+			if v <= 0 {
+				return nil
+			}
+			out[side] = append(out[side], float64(v))
+		}
+	}
+	if len(r.Pairs) == 0 {
+		return nil
+	}
+	return &out
+}
+
+// addErrorRate compares on how many blocks only one side failed.
+func (r *Result) addErrorRate() {
+	m := Metric{Name: ErrorRate, Only: r.Parity.only, Guard: true, p: 1}
+	if m.Only[0]+m.Only[1] > 0 {
+		m.p = stat.McNemar(m.Only[0], m.Only[1])
+	}
+	r.Secondary = append(r.Secondary, m)
+}
+
+// addTotal compares the sums of a figure.
+func (r *Result) addTotal(name string, base, test []float64, level float64) {
+	v, err := stat.TotalsRatio(base, test, level)
+	switch {
+	case errors.Is(err, stat.ErrNoSpread):
+		// The same ratio on every block, as of sizes that a format fixes: it is
+		// exact.
+		v = stat.Interval{Center: test[0] / base[0], Confidence: level, N: len(base), Kind: "exact", Unit: stat.UnitRatio, P: math.NaN()}
+		v.Low, v.High = v.Center, v.Center
+	case err != nil:
+		return
+	}
+	r.Secondary = append(r.Secondary, Metric{Name: name, Ratio: v, Guard: true, p: v.P})
+}
+
+// addQuantiles compares the sides' quantiles. p95 guards; p99 only informs.
+func (r *Result) addQuantiles(base, test []float64, level float64) {
+	ps := slices.Clone(quantiles)
+	if len(base) >= stat.TailPairs {
+		ps = append(ps, 0.99)
+	}
+	ratios, err := stat.QuantileRatios(base, test, ps, stat.Bootstrap{Confidence: level, Seed: r.Rule.Seed})
+	if err != nil {
+		return
+	}
+	names := []string{"p50", "p90", "p95"}
+	for i, name := range names {
+		r.Secondary = append(r.Secondary, Metric{Name: name, Ratio: ratios[i], Guard: name == "p95", p: ratios[i].P})
+	}
+	if len(ratios) > len(names) {
+		r.Estimates.P99 = ratios[len(names)]
+	}
+}
+
+// Worse names the guards that are worse on the test side.
+func (r *Result) worse() []string {
+	var names []string
+	for _, m := range r.Secondary {
+		if m.Worse {
+			names = append(names, m.Name)
+		}
+	}
+	return names
+}
