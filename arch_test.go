@@ -21,12 +21,12 @@ var layers = [][]string{
 	{"internal/cli"},
 	{"internal/report"},
 	{"internal/bench"},
-	{"internal/collect", "internal/drive", "internal/devnet", "internal/store", "internal/host"},
+	{"internal/collect", "internal/drive", "internal/devnet", "internal/store", "internal/host", "internal/setup"},
 	{"internal/stateless", "internal/load", "internal/genesis", "internal/witness", "internal/ethrpc", "internal/chaintest"},
 	{"internal/plan", "internal/compare"},
 	{"internal/spec", "internal/intake"},
 	{"internal/stat"},
-	{"internal/sample", "internal/fault", "internal/scripttest"},
+	{"internal/sample", "internal/fault", "internal/scripttest", "internal/contract", "internal/chart"},
 }
 
 // sideways are the imports within a layer, each with its reason.
@@ -53,7 +53,7 @@ var heavy = map[string][]string{
 }
 
 // pure packages see no clock, network, files or unseeded randomness.
-var pure = []string{"internal/sample", "internal/stat", "internal/compare", "internal/plan", "internal/spec"}
+var pure = []string{"internal/sample", "internal/chart", "internal/stat", "internal/compare", "internal/plan", "internal/spec"}
 
 // impure are the packages and functions that make one impure.
 var impure = []string{"os", "net", "net/http", "crypto/rand", "time.Now", "time.Sleep", "time.After", "os/exec"}

@@ -132,7 +132,7 @@ Exit status: 0 done, 1 something in the run failed, 2 bad usage, 3 regression
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fault.Newf(fault.Usage, "%v", err).Hint("%s --help", cmd.CommandPath())
 	})
-	root.AddCommand(newDevnet(w), newWitness(w), newCollect(w), newReport(w), newCheck(w))
+	root.AddCommand(newDevnet(w), newWitness(w), newCollect(w), newReport(w), newCompare(w), newCheck(w))
 	usageErrors(root)
 	return root
 }

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/verdict-bench/verdict/internal/collect"
 	"github.com/verdict-bench/verdict/internal/ethrpc"
@@ -262,14 +261,14 @@ func (c *collection) record(r sample.Record) error {
 		at, _ := slices.BinarySearch(c.latencies, s.Latency())
 		c.latencies = slices.Insert(c.latencies, at, s.Latency())
 	case sample.Skipped:
-		c.line.show(fmt.Sprintf("block %d skipped", s.Number))
+		c.line.show(fmt.Sprintf("block %d skipped", s.Number), false)
 		return nil
 	default:
 		c.bad++
 		c.last = fmt.Sprintf("block %d: %s: %s", s.Number, s.Status, s.Failure.Message)
 		c.line.say("%s", c.last)
 	}
-	c.line.show(fmt.Sprintf("block %d: %s  behind %d  %s", s.Number, outcome(s), s.BehindHead, c.summary()))
+	c.line.show(fmt.Sprintf("block %d: %s  behind %d  %s", s.Number, outcome(s), s.BehindHead, c.summary()), false)
 	return nil
 }
 
@@ -322,54 +321,4 @@ func writeRecord(out io.Writer, r sample.Record) error {
 		return fmt.Errorf("writing samples: %w", err)
 	}
 	return nil
-}
-
-// statusLine shows on stderr how a collection gets on. On a terminal the
-// current state is one line that is written over; elsewhere it is a plain line
-// now and then. What is said stays.
-type statusLine struct {
-	w        World
-	terminal bool
-	current  string
-	shown    time.Time
-}
-
-func newStatusLine(w World) *statusLine {
-	l := &statusLine{w: w}
-	if f, ok := w.Stderr.(*os.File); ok {
-		l.terminal = term.IsTerminal(int(f.Fd())) && w.Getenv("TERM") != "dumb"
-	}
-	return l
-}
-
-// show replaces the current state.
-func (l *statusLine) show(text string) {
-	if l.terminal {
-		l.current = text
-		fmt.Fprintf(l.w.Stderr, "\r\x1b[K%s", text)
-		return
-	}
-	if now := l.w.Now(); now.Sub(l.shown) >= plainPause {
-		l.shown = now
-		fmt.Fprintln(l.w.Stderr, text)
-	}
-}
-
-// say prints a line that stays, above the current state.
-func (l *statusLine) say(format string, args ...any) {
-	if l.terminal {
-		fmt.Fprint(l.w.Stderr, "\r\x1b[K")
-	}
-	fmt.Fprintf(l.w.Stderr, format+"\n", args...)
-	if l.terminal {
-		fmt.Fprint(l.w.Stderr, l.current)
-	}
-}
-
-// end removes the current state.
-func (l *statusLine) end() {
-	if l.terminal {
-		fmt.Fprint(l.w.Stderr, "\r\x1b[K")
-	}
-	l.current = ""
 }

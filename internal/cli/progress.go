@@ -11,69 +11,96 @@ import (
 	"github.com/verdict-bench/verdict/internal/compare"
 )
 
-// progress shows how a run gets on: on a terminal one line that is written
-// over, elsewhere a plain line now and then.
-type progress struct {
+// statusLine shows on stderr how long work gets on. On a terminal the current
+// state is one line that is written over; elsewhere it is a plain line now and
+// then. What is said stays.
+type statusLine struct {
 	w        World
 	terminal bool
-	started  time.Time
-	last     time.Time
-	phase    string
-	drawn    bool
+	current  string
+	shown    time.Time
 }
 
-// How often progress is shown.
+// How often the state is shown.
 const (
 	terminalPause = 100 * time.Millisecond
 	plainPause    = 10 * time.Second
-	// worthNoting is longer than the time between blocks usually is.
-	worthNoting = 15 * time.Second
 )
 
-func newProgress(w World, what string) *progress {
-	p := &progress{w: w, started: w.Now()}
+func newStatusLine(w World) *statusLine {
+	l := &statusLine{w: w}
 	if f, ok := w.Stderr.(*os.File); ok {
-		p.terminal = term.IsTerminal(int(f.Fd())) && w.Getenv("TERM") != "dumb"
+		l.terminal = term.IsTerminal(int(f.Fd())) && w.Getenv("TERM") != "dumb"
 	}
-	return p
+	return l
+}
+
+// show replaces the current state, if it is time to; news is always shown.
+func (l *statusLine) show(text string, news bool) {
+	pause := plainPause
+	if l.terminal {
+		pause = terminalPause
+	}
+	now := l.w.Now()
+	if !news && now.Sub(l.shown) < pause {
+		return
+	}
+	l.shown = now
+	if !l.terminal {
+		fmt.Fprintln(l.w.Stderr, text)
+		return
+	}
+	// A line that wraps cannot be written over.
+	if width, _, err := term.GetSize(int(l.w.Stderr.(*os.File).Fd())); err == nil && width > 1 && len(text) >= width {
+		text = text[:width-1]
+	}
+	l.current = text
+	fmt.Fprintf(l.w.Stderr, "\r\x1b[K%s", text)
+}
+
+// say prints a line that stays, above the current state.
+func (l *statusLine) say(format string, args ...any) {
+	if l.terminal {
+		fmt.Fprint(l.w.Stderr, "\r\x1b[K")
+	}
+	fmt.Fprintf(l.w.Stderr, format+"\n", args...)
+	if l.terminal {
+		fmt.Fprint(l.w.Stderr, l.current)
+	}
+}
+
+// end removes the current state.
+func (l *statusLine) end() {
+	if l.terminal && l.current != "" {
+		fmt.Fprint(l.w.Stderr, "\r\x1b[K")
+	}
+	l.current = ""
+}
+
+// progress shows how a run gets on.
+type progress struct {
+	w       World
+	line    *statusLine
+	started time.Time
+	phase   string
+}
+
+// worthNoting is longer than the time between blocks usually is.
+const worthNoting = 15 * time.Second
+
+func newProgress(w World) *progress {
+	return &progress{w: w, line: newStatusLine(w), started: w.Now()}
 }
 
 // update shows u if it is time to, and always when a phase begins or ends.
 func (p *progress) update(u bench.Progress) {
-	now := p.w.Now()
 	if u.Message != "" {
-		p.end()
-		fmt.Fprintln(p.w.Stderr, u.Message)
+		p.line.say("%s", u.Message)
 		return
-	}
-	pause := plainPause
-	if p.terminal {
-		pause = terminalPause
 	}
 	news := u.Phase != p.phase || u.Planned > 0 && u.Done == u.Planned
-	if !news && now.Sub(p.last) < pause {
-		return
-	}
-	p.last, p.phase = now, u.Phase
-	line := progressLine(u, now.Sub(p.started))
-	if p.terminal {
-		// A line that wraps cannot be written over.
-		if width, _, err := term.GetSize(int(p.w.Stderr.(*os.File).Fd())); err == nil && width > 1 && len(line) >= width {
-			line = line[:width-1]
-		}
-		fmt.Fprintf(p.w.Stderr, "\r\x1b[K%s", line)
-		p.drawn = true
-		return
-	}
-	fmt.Fprintln(p.w.Stderr, line)
-}
-
-// end leaves the terminal at the start of a fresh line.
-func (p *progress) end() {
-	if p.drawn {
-		fmt.Fprint(p.w.Stderr, "\r\x1b[K")
-		p.drawn = false
-	}
+	p.phase = u.Phase
+	p.line.show(progressLine(u, p.w.Now().Sub(p.started)), news)
 }
 
 // progressLine is one line of progress: blocks done, both medians and the

@@ -2,8 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"io"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,64 +13,93 @@ import (
 	"github.com/verdict-bench/verdict/internal/store"
 )
 
-// formats are the report formats by name.
-var formats = []struct {
-	name  string
-	write func(io.Writer, *report.Run) error
-}{
-	{"text", report.Text},
-	{"md", report.Markdown},
-	{"json", report.JSON},
-}
-
-func formatNames() []string {
-	var names []string
-	for _, f := range formats {
-		names = append(names, f.name)
-	}
-	return names
+// reportOptions are the flags of verdict report.
+type reportOptions struct {
+	output
+	marginPercent float64
+	marginGiven   bool
 }
 
 func newReport(w World) *cobra.Command {
-	var format string
+	var o reportOptions
 	cmd := &cobra.Command{
 		Use:   "report RUN",
 		Short: "Remake the report of a run from its stored samples",
 		Long: `Analyzes the stored samples of a run again and prints the report. A run that
-was interrupted or killed is reported as incomplete, with what it has.`,
+was interrupted or killed is reported as incomplete, with what it has.
+
+One format goes to stdout. Several, as in --format md,html, are written into the
+run directory or into --out, and their paths go to stdout.
+
+The rule that judges a run is fixed before its first sample. A report with
+another --margin is marked exploratory.`,
 		Example: `  verdict report runs/2026-11-22T10-15-30Z-witness-local
-  verdict report --format md runs/2026-11-22T10-15-30Z-witness-local > comment.md`,
+  verdict report --format md runs/2026-11-22T10-15-30Z-witness-local > comment.md
+  verdict report --format text,md,json runs/2026-11-22T10-15-30Z-witness-local`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runReport(w, args[0], format)
+			o.marginGiven = cmd.Flags().Changed("margin")
+			return runReport(w, args[0], &o)
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "text", "one of "+strings.Join(formatNames(), ", "))
-	cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formatNames(), cobra.ShellCompDirectiveNoFileComp))
+	cmd.Flags().SortFlags = false
+	o.output.addFlags(cmd, "write into `DIR` (default for several formats: the run directory)")
+	cmd.Flags().Float64Var(&o.marginPercent, "margin", 0, "practical margin in `percent` (default: the registered one)")
 	return cmd
 }
 
-func runReport(w World, dir, format string) error {
-	i := slices.Index(formatNames(), format)
-	if i < 0 {
-		return fault.Newf(fault.Usage, "--format %q is unknown: choose one of %s", format, strings.Join(formatNames(), ", "))
-	}
-	r, err := readRun(dir)
+func runReport(w World, dir string, o *reportOptions) error {
+	chosen, err := o.choose()
 	if err != nil {
 		return err
 	}
-	return formats[i].write(w.Stdout, r)
+	if o.marginGiven {
+		if err := checkMargin(o.marginPercent); err != nil {
+			return err
+		}
+	}
+	r, err := readRun(dir, o.rule)
+	if err != nil {
+		return err
+	}
+	return o.put(w, r, chosen, dir)
 }
 
-// readRun loads a run and analyzes it by the rule in its own spec.
-func readRun(dir string) (*report.Run, error) {
+// checkMargin refuses a margin that is none.
+func checkMargin(percent float64) error {
+	if !(percent > 0 && percent < 100) {
+		return fault.Newf(fault.Usage, "--margin must lie between 0 and 100 percent, not %v", percent)
+	}
+	return nil
+}
+
+// rule is the registered rule, or what the flags make of it, marked as such.
+func (o *reportOptions) rule(registered compare.Rule) compare.Rule {
+	margin := o.marginPercent / 100
+	if !o.marginGiven || margin == registered.Margin {
+		return registered
+	}
+	rule := registered
+	rule.Margin, rule.MarginFromControl = margin, false
+	rule.Exploratory = fmt.Sprintf("the margin is %s %%, registered before the first sample was %s %%",
+		compare.Percent(margin), compare.Percent(registered.Margin))
+	if registered.MarginFromControl {
+		rule.Exploratory += " or twice the noise floor of the A/A control, if that is more"
+	}
+	return rule
+}
+
+// readRun loads a run and analyzes it by what rule makes of the rule in its own
+// spec.
+func readRun(dir string, rule func(compare.Rule) compare.Rule) (*report.Run, error) {
 	data, err := store.Read(dir)
 	if err != nil {
 		return nil, err
 	}
 	if got, want := spec.Hash(data.Spec), data.Manifest.SpecHash; got != want {
 		return nil, fault.Newf(fault.Usage, "%s/%s was changed after the run began: its hash is %s, registered was %s",
-			dir, store.SpecName, got, want).Hint("restore the file: the rule that judges a run is fixed before its first sample")
+			strings.TrimSuffix(dir, "/"), store.SpecName, got, want).
+			Hint("restore the file: the rule that judges a run is fixed before its first sample")
 	}
 	s, err := spec.Decode(data.Spec)
 	if err != nil {
@@ -80,7 +107,8 @@ func readRun(dir string) (*report.Run, error) {
 	}
 	return &report.Run{
 		Manifest: data.Manifest,
-		Result:   compare.Analyze(data.Records, compare.RuleOf(&s)),
+		Result:   compare.Analyze(data.Records, rule(compare.RuleOf(&s))),
+		Records:  data.Records,
 		Dir:      dir,
 		Warnings: data.Warnings,
 	}, nil

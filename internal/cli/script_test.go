@@ -21,5 +21,5 @@ func TestMain(m *testing.M) {
 // TestScripts runs the commands that start no execution client; those that do
 // are in the package e2e.
 func TestScripts(t *testing.T) {
-	scripttest.Run(t, "../../../shared", map[string]scripttest.Command{"fakenode": fakeNode})
+	scripttest.Run(t, "../../../shared", map[string]scripttest.Command{"fakenode": fakeNode, "measured": measured})
 }

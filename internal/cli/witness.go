@@ -204,7 +204,7 @@ func runWitness(ctx context.Context, w World, o *witnessOptions) error {
 	}
 	defer run.Close()
 	dir := run.Dir()
-	progress := newProgress(w, p.Workflow)
+	progress := newProgress(w)
 	done := &report.Run{Dir: dir}
 	benchErr := bench.Witness(ctx, bench.Options{
 		Spec: s, SpecYAML: encoded, Plan: p, Run: run,
@@ -215,7 +215,7 @@ func runWitness(ctx context.Context, w World, o *witnessOptions) error {
 			return writeReports(run, done)
 		},
 	})
-	progress.end()
+	progress.line.end()
 	return conclude(w, o, done, errors.Join(benchErr, run.Close()))
 }
 
@@ -241,7 +241,7 @@ func runName(now time.Time, s *spec.Witness) string {
 // writeReports puts the reports that every run has into its directory.
 func writeReports(run *store.Run, r *report.Run) error {
 	for name, format := range map[string]func(io.Writer, *report.Run) error{
-		"report.md": report.Markdown, "report.json": report.JSON,
+		"report.md": report.Markdown, "report.html": report.HTML, "report.json": report.JSON,
 	} {
 		var b bytes.Buffer
 		if err := format(&b, r); err != nil {

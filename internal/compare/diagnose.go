@@ -32,6 +32,11 @@ type Diagnosis struct {
 	Bytes, Since stat.Interval
 	// Behind is the mean number of blocks behind the head on each side.
 	Behind [2]float64
+	// Mixture tells of two groups of ratios, as when some witnesses were
+	// stored and others made on demand; nil when there is one. Mixed are the
+	// first blocks of the smaller group.
+	Mixture *stat.Mixture
+	Mixed   []uint64
 	// Warnings are those of the diagnostics and of the checks here.
 	Warnings []string
 }
@@ -60,7 +65,7 @@ func (r *Result) diagnose() {
 	}
 	r.smallBlocks()
 	r.covariates(d)
-	//MIXTURE
+	r.mixture(d)
 	if t := r.Estimates; t.Typical.N > 0 {
 		if total := r.metric(TotalTime); total != nil && stat.SignsDiffer(math.Log(t.Typical.Center), total.Ratio.Center) {
 			if t.Typical.Center < 1 {
@@ -77,6 +82,26 @@ func (r *Result) diagnose() {
 
 func (g *Diagnosis) warn(format string, args ...any) {
 	g.Warnings = append(g.Warnings, fmt.Sprintf(format, args...))
+}
+
+// mixture looks for two groups of ratios.
+func (r *Result) mixture(d []float64) {
+	m, found := stat.FindMixture(d)
+	if !found {
+		return
+	}
+	g := &r.Diagnosis
+	g.Mixture = &m
+	at := m.Positions(d)
+	for _, i := range at[:min(len(at), listedBlocks)] {
+		g.Mixed = append(g.Mixed, r.Pairs[i].Number)
+	}
+	small, large := m.Low, m.High
+	if m.High.N < m.Low.N {
+		small, large = large, small
+	}
+	g.warn("the ratios fall into two groups, as when some witnesses were stored and others made on demand: %d of %d pairs about %.3g (first: %d), the others about %.3g; the typical effect is that of the larger group",
+		small.N, len(d), math.Exp(small.Center), g.Mixed[0], math.Exp(large.Center))
 }
 
 // smallBlocks looks at blocks whose ratio says little and at the clock.

@@ -46,6 +46,9 @@ func (r *Result) groups(series [2]*intake.Series, kept [2][]uint32, why string) 
 		for at, i := range kept[side] {
 			g.MS[side][at] = s.Values[i].MS
 		}
+		if s.Numbered {
+			g.Numbers[side] = numbersOf(s, kept[side])
+		}
 		r.Sides[side] = describe(g.MS[side])
 	}
 	r.Attempted = len(g.MS[0]) + len(g.MS[1])
@@ -54,6 +57,15 @@ func (r *Result) groups(series [2]*intake.Series, kept [2][]uint32, why string) 
 		broken = r.compareGroups(series, kept)
 	}
 	r.decideGroups(broken)
+}
+
+// numbersOf are the numbers of the kept values.
+func numbersOf(s *intake.Series, kept []uint32) []uint64 {
+	numbers := make([]uint64, len(kept))
+	for at, i := range kept {
+		numbers[at] = s.Values[i].Block
+	}
+	return numbers
 }
 
 // fewProofs says on which sides there are too few proofs to compare.
@@ -194,8 +206,16 @@ func (r *Result) decideGroups(broken []string) {
 	default:
 		v.Outcome = Inconclusive
 	}
+	r.explainGroups(few, needed)
+}
+
+// explainGroups gives the reasons of the verdict.
+func (r *Result) explainGroups(few string, needed float64) {
+	g, v, e := r.Groups, &r.Verdict, r.Effect
 	v.Reasons = append(v.Reasons, g.Why)
 	switch excludes := e.High < 1 || e.Low > 1; {
+	case v.Outcome == NoEffect:
+		v.Reasons = append(v.Reasons, fmt.Sprintf("the %s %% interval lies inside the margin", Percent(1-2*alphaProof)))
 	case v.Outcome != Inconclusive:
 	case few != "":
 		v.Reasons = append(v.Reasons, few)
@@ -204,7 +224,7 @@ func (r *Result) decideGroups(broken []string) {
 	case g.Proofs != nil:
 		v.Reasons = append(v.Reasons, fmt.Sprintf("the interval contains 1 and is too wide to exclude an effect of %s %%", Percent(r.Rule.Margin)))
 	default:
-		v.Reasons = append(v.Reasons, fmt.Sprintf("the interval contains 1; two groups of this size can show about %.1f %%", 100*g.MDE))
+		v.Reasons = append(v.Reasons, fmt.Sprintf("the interval contains 1; two groups of this size can show about %.1f %%", 100*needed))
 	}
 	if g.Proofs == nil {
 		v.Reasons = append(v.Reasons, v.Attribution+"; the comparison can show that one group was faster, not that the change made it so")

@@ -180,6 +180,9 @@ func Imported(series [2]*intake.Series, how Import) (*Result, error) {
 		}
 	}
 	if pairable(series, how, subject) && r.join(series, kept) {
+		if len(r.Pairs) == 0 {
+			r.warn("if the two chains may be compared all the same, as groups of blocks of the same kind: --unpaired")
+		}
 		if series[0].Hashes == nil || series[1].Hashes == nil {
 			r.warn("pairs are %s of equal number: the inputs do not both tell hashes, so that after a reorganization two blocks of one height would pass for the same", plural(subject))
 		}
@@ -313,11 +316,14 @@ func (r *Result) join(series [2]*intake.Series, kept [2][]uint32) bool {
 			r.sameHeight(series, x, y)
 		}
 	}
-	if len(r.Pairs) > 0 || r.conflicts > 0 {
-		return true
+	if len(r.Pairs) == 0 {
+		r.Pairs = nil
+		if r.conflicts == 0 {
+			r.Excluded = r.Excluded[:before]
+			return false
+		}
 	}
-	r.Pairs, r.Excluded = nil, r.Excluded[:before]
-	return false
+	return true
 }
 
 // lowest is the lowest number that is left on either side.

@@ -113,7 +113,9 @@ func TestAnalyze_guards(t *testing.T) {
 	} {
 		records := base()
 		for side := range records {
-			change(records, side, func(i int, s *sample.Sample) { s.ImportNS, s.BodyBytes = int64(40e6+1e5*float64(i%9)), int64(1e6+1e4*float64(i%7)) })
+			change(records, side, func(i int, s *sample.Sample) {
+				s.ImportNS, s.BodyBytes = int64(40e6+1e5*float64(i%9)), int64(1e6+1e4*float64(i%7))
+			})
 		}
 		r := Analyze(change(records, 1, c.change), registered(200))
 		if got := r.Verdict.String(); got != c.want {
@@ -206,6 +208,27 @@ func TestAnalyze_unstableAnswers(t *testing.T) {
 	v := Analyze(r, registered(200)).Verdict
 	if v.Outcome != Inconclusive || !strings.Contains(v.Reasons[0], "not reproducible") {
 		t.Errorf("verdict %s %q, want inconclusive for answers that are not reproducible", v, v.Reasons)
+	}
+}
+
+// A side that serves some witnesses from a store and makes others on demand is
+// reported: one effect for both is the effect of neither.
+func TestAnalyze_mixture(t *testing.T) {
+	r := change(noisy(6, 200, math.Log(0.3), 0.1), 1, func(i int, s *sample.Sample) {
+		if i%10 == 4 {
+			s.TotalNS = s.TotalNS * 10 / 3
+		}
+	})
+	res := Analyze(r, registered(200))
+	m := res.Diagnosis.Mixture
+	if m == nil || m.High.N != 20 || m.Low.N != 180 || res.Diagnosis.Mixed[0] != 1004 {
+		t.Fatalf("mixture %+v of blocks %v, want 20 blocks from 1004 on", m, res.Diagnosis.Mixed)
+	}
+	if text := strings.Join(res.Diagnosis.Warnings, "\n"); !strings.Contains(text, "20 of 200 pairs about") {
+		t.Errorf("warnings %q", text)
+	}
+	if plain := Analyze(noisy(6, 200, math.Log(0.3), 0.1), registered(200)); plain.Diagnosis.Mixture != nil {
+		t.Errorf("one group is shown as %+v", plain.Diagnosis.Mixture)
 	}
 }
 

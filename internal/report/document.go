@@ -4,13 +4,13 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"strings"
-	"time"
 
 	"github.com/verdict-bench/verdict/internal/compare"
+	"github.com/verdict-bench/verdict/internal/sample"
+	"github.com/verdict-bench/verdict/internal/stat"
 	"github.com/verdict-bench/verdict/internal/store"
 )
 
@@ -18,7 +18,9 @@ import (
 type Run struct {
 	Manifest store.Manifest
 	Result   *compare.Result
-	// Dir is where the run is.
+	// Records are the samples behind the result, where there are any.
+	Records [2][]sample.Record
+	// Dir is where the run is, empty for measurements that were made elsewhere.
 	Dir string
 	// Warnings are damages of the stored run.
 	Warnings []string
@@ -30,12 +32,35 @@ type Document struct {
 	Headline, Effect string
 	// Reasons say why the verdict is what it is.
 	Reasons []string
+	// Attribution says what the effect is an effect of.
+	Attribution string
 	// Session and Comparison are the two tables of the Results Template.
-	Session      [][2]string
-	Comparison   [][4]string
+	Session    [][2]string
+	Title      string
+	Comparison [][4]string
+	// Effects are all measures of the difference, the primary one first.
+	Effects []Measure
+	// Batches are the proofs, of a comparison of proving times.
+	Batches      [][]string
 	Observations []string
 	Conclusion   string
 	Excluded     []compare.Exclusion
+	// Method tells in plain words how the numbers were made.
+	Method []string
+}
+
+// Measure is one measure of the difference between the sides, ready to print.
+type Measure struct {
+	Name string
+	// Change is the center, Interval its two ends, Level their confidence.
+	// Negative means that the test side is faster.
+	Change, Interval, Level string
+	// P is the p-value of no difference, adjusted for the number of secondary
+	// measures where it is one of them.
+	P    string
+	Note string
+	// Ratio is test / baseline as numbers; its N is 0 for what is no ratio.
+	Ratio stat.Interval
 }
 
 // dash stands where a table has no value.
@@ -44,16 +69,29 @@ const dash = "--"
 // Compose makes the document of a run.
 func Compose(r *Run) *Document {
 	d := &Document{
-		Headline:   headline(r),
-		Effect:     effectSentence(r.Result),
-		Reasons:    r.Result.Verdict.Reasons,
-		Session:    session(r),
-		Comparison: comparison(r.Result),
-		Excluded:   r.Result.Excluded,
+		Headline:    headline(r),
+		Effect:      effectSentence(r.Result),
+		Reasons:     r.Result.Verdict.Reasons,
+		Attribution: r.Result.Verdict.Attribution,
+		Session:     session(r),
+		Title:       title(r.Result),
+		Comparison:  comparison(r.Result),
+		Effects:     effects(r.Result),
+		Batches:     batches(r.Result),
+		Excluded:    r.Result.Excluded,
+		Method:      method(r.Result),
 	}
 	d.Observations = observations(r)
 	d.Conclusion = conclusion(r)
 	return d
+}
+
+// title heads the table of the two sides.
+func title(r *compare.Result) string {
+	if r.Subject == compare.Proof {
+		return "Proving results"
+	}
+	return "Execution witness latency"
 }
 
 func headline(r *Run) string {
@@ -61,7 +99,10 @@ func headline(r *Run) string {
 	if o := r.Result.Verdict.Outcome; o == compare.Improves || o == compare.Regresses {
 		v += ": " + faster(r.Result.Effect.Center)
 	}
-	if r.Manifest.State != store.Complete {
+	if r.Result.Design == compare.Unpaired {
+		v += " (unpaired)"
+	}
+	if r.Dir != "" && r.Manifest.State != store.Complete {
 		return fmt.Sprintf("%s (the run is incomplete: %s)", v, r.Manifest.Reason)
 	}
 	return v
@@ -74,16 +115,36 @@ func effectSentence(r *compare.Result) string {
 	switch {
 	case r.Verdict.Outcome == compare.Invalid:
 		return "no statement about speed can be made"
-	case math.IsNaN(e.Center):
+	case e.N == 0:
 		return "there is no effect to report"
 	}
-	return fmt.Sprintf("time of test / time of baseline = %s, %s, %d pairs",
-		ratio(e.Center), intervalText(r), len(r.Pairs))
+	return fmt.Sprintf("time of test / time of baseline = %s, %s, %s",
+		ratio(e.Center), intervalText(e), measured(r))
 }
 
-func intervalText(r *compare.Result) string {
-	e := r.Effect
-	return fmt.Sprintf("%.0f %% interval %s to %s", 100*e.Confidence, ratio(e.Low), ratio(e.High))
+// measured says how much stands behind the effect.
+func measured(r *compare.Result) string {
+	if g := r.Groups; g != nil {
+		return fmt.Sprintf("%d against %d %s", len(g.MS[1]), len(g.MS[0]), plural(r.Subject.Unit()))
+	}
+	return fmt.Sprintf("%d pairs", len(r.Pairs))
+}
+
+func plural(unit string) string {
+	if unit == "batch" {
+		return "batches"
+	}
+	return unit + "s"
+}
+
+// intervalText names what kind of interval it is when it is not the planned
+// one: a sequence holds at any time and is wider.
+func intervalText(e stat.Interval) string {
+	name := "interval"
+	if e.Kind == stat.KindSequence {
+		name = "confidence sequence"
+	}
+	return fmt.Sprintf("%s %s %s to %s", level(e), name, ratio(e.Low), ratio(e.High))
 }
 
 // ratio shows a ratio with three significant digits, four near 1, where
@@ -120,89 +181,6 @@ func faster(x float64) string {
 	return "no difference"
 }
 
-const timeForm = "2006-01-02 15:04:05"
-
-func utc(t time.Time) string {
-	if t.IsZero() {
-		return dash
-	}
-	return t.UTC().Format(timeForm)
-}
-
-// session is the Test Session Info of the Results Template.
-func session(r *Run) [][2]string {
-	m := &r.Manifest
-	network := m.Network
-	if m.ChainID != 0 {
-		network = fmt.Sprintf("%s (chain %d)", m.Network, m.ChainID)
-	}
-	date := dash
-	if !m.Started.IsZero() {
-		date = m.Started.UTC().Format(time.DateOnly)
-	}
-	return [][2]string{
-		{"Date", date},
-		{"Network", network},
-		{"Baseline Server", server(m.Sides[0])},
-		{"Test Server", server(m.Sides[1])},
-		{"PR/Branch", orDash(cmp.Or(m.Sides[1].Ref, m.Sides[1].Version))},
-		{"Start Time (UTC)", utc(m.Started)},
-		{"End Time (UTC)", utc(m.Ended)},
-		{"Machine", machine(&m.Environment)},
-	}
-}
-
-func server(s store.Side) string {
-	parts := []string{s.Host}
-	address := s.RPC
-	if s.Witness != "" {
-		address = "" // a local node, whose port says nothing
-	}
-	for _, p := range []string{address, s.Ref, s.Version} {
-		if p != "" {
-			parts = append(parts, p)
-		}
-	}
-	return orDash(strings.Join(parts, ", "))
-}
-
-func machine(e *store.Environment) string {
-	return fmt.Sprintf("%s, %d × %s, %s", e.Hostname, e.CPUs, orDash(e.CPU), size(e.MemoryBytes))
-}
-
-func orDash(s string) string {
-	if s == "" {
-		return dash
-	}
-	return s
-}
-
-// comparison is the latency table of the Results Template, with p90 and p95.
-func comparison(r *compare.Result) [][4]string {
-	a, b := r.Sides[0], r.Sides[1]
-	first, last := r.Range()
-	span := dash
-	if len(r.Pairs) > 0 {
-		span = fmt.Sprintf("%d – %d", first, last)
-	}
-	n := fmt.Sprint(len(r.Pairs))
-	rows := [][4]string{{"Total Blocks Analyzed", n, n, dash}}
-	add := func(name string, x, y float64, compared bool) {
-		improvement := dash
-		if compared && len(r.Pairs) > 0 {
-			improvement = fmt.Sprintf("%.1f %%", 100*(x-y)/x)
-		}
-		rows = append(rows, [4]string{name, ms(x, len(r.Pairs)), ms(y, len(r.Pairs)), improvement})
-	}
-	add("Min Time", a.Min, b.Min, false)
-	add("Max Time", a.Max, b.Max, true)
-	add("Average Time", a.Mean, b.Mean, true)
-	add("Median Time", a.Median, b.Median, true)
-	add("p90 Time", a.P90, b.P90, true)
-	add("p95 Time", a.P95, b.P95, true)
-	return append(rows, [4]string{"Block Range", span, span, dash})
-}
-
 // ms shows a latency in milliseconds, with three digits below 100.
 func ms(x float64, n int) string {
 	switch {
@@ -227,34 +205,4 @@ func size(n int64) string {
 		return fmt.Sprintf("%.3g kB", float64(n)/1e3)
 	}
 	return fmt.Sprintf("%d B", n)
-}
-
-// conclusion says whether the change improves, regresses or has no effect.
-func conclusion(r *Run) string {
-	test, base := name(r.Manifest.Sides[1]), name(r.Manifest.Sides[0])
-	v := r.Result.Verdict
-	var s string
-	switch v.Outcome {
-	case compare.Improves:
-		s = fmt.Sprintf("%s answers debug_executionWitness faster than %s: %s.", test, base, effectSentence(r.Result))
-	case compare.Regresses:
-		s = fmt.Sprintf("%s answers debug_executionWitness more slowly than %s: %s.", test, base, effectSentence(r.Result))
-	case compare.NoEffect:
-		s = fmt.Sprintf("%s has %s compared with %s: %s.", test, v, base, effectSentence(r.Result))
-	case compare.Inconclusive:
-		s = fmt.Sprintf("The run does not settle whether %s is faster than %s: %s. This is not evidence of no effect.", test, base, effectSentence(r.Result))
-	default:
-		s = "The run supports no verdict about speed: " + strings.Join(v.Reasons, "; ") + "."
-	}
-	if r.Manifest.State != store.Complete {
-		s += " The run is incomplete; the interval was planned for the whole of it."
-	}
-	return sentence(s)
-}
-
-func name(s store.Side) string {
-	if s.Ref != "" {
-		return fmt.Sprintf("the %s side (%s)", s.Side, s.Ref)
-	}
-	return fmt.Sprintf("the %s side", s.Side)
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"io"
 	"math"
+	"slices"
+	"time"
 
 	"github.com/verdict-bench/verdict/internal/compare"
 	"github.com/verdict-bench/verdict/internal/sample"
@@ -11,114 +13,648 @@ import (
 	"github.com/verdict-bench/verdict/internal/store"
 )
 
-// Version is the version of the JSON report's format.
+// Version is the version of the JSON report's format. Within a version fields
+// may be added, and none changes its meaning.
 const Version = 1
 
-// Summary is the JSON report. Fields may be added; none changes its meaning.
-type Summary struct {
-	V       int    `json:"v"`
-	Verdict string `json:"verdict"`
-	// Outcome is the verdict without its margin.
-	Outcome  string              `json:"outcome"`
-	Reasons  []string            `json:"reasons"`
-	Effect   Effect              `json:"effect"`
-	Margin   float64             `json:"margin"`
-	Pairs    int                 `json:"pairs"`
-	Planned  int                 `json:"planned"`
-	WarmUp   int                 `json:"warm_up"`
-	Excluded []compare.Exclusion `json:"excluded"`
-	Parity   ParitySummary       `json:"parity"`
-	Baseline SideSummary         `json:"baseline"`
-	Test     SideSummary         `json:"test"`
-	Blocks   [2]uint64           `json:"blocks"`
-	State    string              `json:"state"`
-	Run      string              `json:"run"`
-	Manifest store.Manifest      `json:"manifest"`
-	Warnings []string            `json:"warnings"`
-}
-
-// Effect is the ratio test / baseline of the latencies; below 1 is faster. A
-// number that does not exist is null.
-type Effect struct {
-	Ratio      *float64 `json:"ratio"`
-	Low        *float64 `json:"low"`
-	High       *float64 `json:"high"`
-	Confidence float64  `json:"confidence"`
-	N          int      `json:"n"`
-	Kind       string   `json:"kind"`
-	Unit       string   `json:"unit"`
-}
-
-// ParitySummary is the parity of the answers.
-type ParitySummary struct {
-	OK bool `json:"ok"`
-	compare.Parity
-}
-
-// SideSummary is the latency of one side over the pairs.
-type SideSummary struct {
-	Unit     string                `json:"unit"`
-	N        int                   `json:"n"`
-	Min      *float64              `json:"min"`
-	Max      *float64              `json:"max"`
-	Mean     *float64              `json:"mean"`
-	Median   *float64              `json:"median"`
-	P90      *float64              `json:"p90"`
-	P95      *float64              `json:"p95"`
-	Failures map[sample.Status]int `json:"failures"`
-}
-
-// Summarize makes the JSON report of a run.
-func Summarize(r *Run) Summary {
-	res := r.Result
-	first, last := res.Range()
-	warnings := append(append([]string{}, res.Warnings...), r.Warnings...)
-	return Summary{
-		V:       Version,
-		Verdict: res.Verdict.String(),
-		Outcome: string(res.Verdict.Outcome),
-		Reasons: res.Verdict.Reasons,
-		Effect: Effect{
-			Ratio: finite(res.Effect.Center), Low: finite(res.Effect.Low), High: finite(res.Effect.High),
-			Confidence: res.Effect.Confidence, N: len(res.Pairs), Kind: res.Effect.Kind, Unit: "ratio test/baseline",
-		},
-		Margin:   res.Rule.Margin,
-		Pairs:    len(res.Pairs),
-		Planned:  res.Rule.Planned,
-		WarmUp:   res.WarmUps,
-		Excluded: append([]compare.Exclusion{}, res.Excluded...),
-		Parity:   ParitySummary{res.Parity.OK(), res.Parity},
-		Baseline: sideSummary(res.Sides[0], res.Failures[0]),
-		Test:     sideSummary(res.Sides[1], res.Failures[1]),
-		Blocks:   [2]uint64{first, last},
-		State:    r.Manifest.State,
-		Run:      r.Dir,
-		Manifest: r.Manifest,
-		Warnings: warnings,
-	}
-}
-
-func sideSummary(s stat.Summary, failures map[sample.Status]int) SideSummary {
-	out := SideSummary{Unit: "ms", N: s.N, Failures: failures}
-	if s.N > 0 {
-		out.Min, out.Max, out.Mean, out.Median = finite(s.Min), finite(s.Max), finite(s.Mean), finite(s.Median)
-		out.P90, out.P95 = finite(s.P90), finite(s.P95)
-	}
-	return out
-}
-
-// finite is nil for a number that JSON cannot hold.
-func finite(x float64) *float64 {
-	if math.IsNaN(x) || math.IsInf(x, 0) {
-		return nil
-	}
-	return &x
-}
-
-// JSON writes the report as one JSON object.
+// JSON writes the report as one JSON object. Its form is that of
+// report.schema.json; a number that does not exist is null.
 func JSON(w io.Writer, r *Run) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	return enc.Encode(Summarize(r))
+	return enc.Encode(jsonOf(r))
+}
+
+// jsonNumber is a JSON number. What is not finite has none and becomes null.
+type jsonNumber float64
+
+// MarshalJSON writes the shortest number that reads back the same.
+func (x jsonNumber) MarshalJSON() ([]byte, error) {
+	if f := float64(x); !math.IsNaN(f) && !math.IsInf(f, 0) {
+		return json.Marshal(f)
+	}
+	return []byte("null"), nil
+}
+
+// numberIf is x, or null where x is not known.
+func numberIf(x float64, ok bool) jsonNumber {
+	if !ok {
+		x = math.NaN()
+	}
+	return jsonNumber(x)
+}
+
+// numberOrNull is x, or null for a zero that stands for unknown.
+func numberOrNull(x float64) jsonNumber { return numberIf(x, x != 0) }
+
+// jsonInterval is an estimate that does not travel alone; its form is the same
+// everywhere. An end that the data do not set is null.
+type jsonInterval struct {
+	Center     jsonNumber `json:"center"`
+	Low        jsonNumber `json:"low"`
+	High       jsonNumber `json:"high"`
+	Confidence jsonNumber `json:"confidence"`
+	N          int        `json:"n"`
+	DF         jsonNumber `json:"df"`
+	P          jsonNumber `json:"p"`
+	Kind       string     `json:"kind"`
+	Unit       string     `json:"unit"`
+	Seed       *uint64    `json:"seed"`
+	Warnings   []string   `json:"warnings"`
+}
+
+// intervalOf is v, or null when there is none.
+func intervalOf(v stat.Interval) *jsonInterval {
+	if v.N == 0 {
+		return nil
+	}
+	out := &jsonInterval{
+		Center: jsonNumber(v.Center), Low: jsonNumber(v.Low), High: jsonNumber(v.High),
+		Confidence: jsonNumber(v.Confidence), N: v.N, DF: numberOrNull(v.DF), P: jsonNumber(v.P),
+		Kind: v.Kind, Unit: v.Unit, Warnings: listOf(v.Warnings),
+	}
+	if v.Unit == stat.UnitRatio && v.Low == 0 {
+		out.Low = jsonNumber(math.NaN()) // the image of minus infinity
+	}
+	if v.Seed != 0 || v.Kind == stat.KindBootstrap {
+		out.Seed = &v.Seed
+	}
+	return out
+}
+
+// listOf is x as a list that is never null.
+func listOf[T any](x []T) []T { return append([]T{}, x...) }
+
+// jsonReport is the report. Its order is that of interest.
+type jsonReport struct {
+	V            int        `json:"v"`
+	Verdict      string     `json:"verdict"`
+	Outcome      string     `json:"outcome"`
+	Headline     string     `json:"headline"`
+	Reasons      []string   `json:"reasons"`
+	Attribution  string     `json:"attribution"`
+	WorseGuards  []string   `json:"worse_guards"`
+	ClearsMargin bool       `json:"clears_margin"`
+	Live         bool       `json:"live"`
+	Margin       jsonNumber `json:"margin"`
+	State        string     `json:"state"`
+	Run          string     `json:"run"`
+
+	Subject string `json:"subject"`
+	Item    string `json:"item"`
+	Design  string `json:"design"`
+	Stage   string `json:"stage"`
+
+	Effect    jsonEffect     `json:"effect"`
+	Pairs     int            `json:"pairs"`
+	Planned   int            `json:"planned"`
+	Attempted int            `json:"attempted"`
+	WarmUp    int            `json:"warm_up"`
+	Blocks    *[2]uint64     `json:"blocks"`
+	Rule      jsonRule       `json:"rule"`
+	Estimates jsonEstimates  `json:"estimates"`
+	Secondary []jsonMetric   `json:"secondary"`
+	Sequence  *jsonSequence  `json:"sequence"`
+	Control   *jsonControl   `json:"control"`
+	Forecast  *jsonForecast  `json:"forecast"`
+	Diagnosis *jsonDiagnosis `json:"diagnosis"`
+	Groups    *jsonGroups    `json:"groups"`
+
+	Parity   jsonParity          `json:"parity"`
+	Excluded []compare.Exclusion `json:"excluded"`
+	Baseline jsonSide            `json:"baseline"`
+	Test     jsonSide            `json:"test"`
+	Batches  *jsonBatches        `json:"batches"`
+	Inputs   *[2]jsonInput       `json:"inputs"`
+
+	Observations []string        `json:"observations"`
+	Conclusion   string          `json:"conclusion"`
+	Method       []string        `json:"method"`
+	Warnings     []string        `json:"warnings"`
+	Manifest     *store.Manifest `json:"manifest"`
+}
+
+func jsonOf(r *Run) *jsonReport {
+	res, words := r.Result, Compose(r)
+	v := &res.Verdict
+	out := &jsonReport{
+		V: Version, Verdict: v.String(), Outcome: string(v.Outcome), Headline: words.Headline,
+		Reasons: listOf(v.Reasons), Attribution: v.Attribution, WorseGuards: listOf(v.Worse),
+		ClearsMargin: v.ClearsMargin, Live: v.Live, Margin: jsonNumber(v.Margin),
+		State: r.Manifest.State, Run: r.Dir,
+		Subject: string(res.Subject), Item: res.Subject.Unit(), Design: string(res.Design), Stage: stages[res.Stage],
+
+		Effect: effectOf(res.Effect), Pairs: len(res.Pairs), Planned: res.Rule.Planned,
+		Attempted: res.Attempted, WarmUp: res.WarmUps, Rule: ruleOf(&res.Rule),
+		Estimates: estimatesOf(&res.Estimates), Secondary: metricsOf(res.Secondary),
+		Sequence: sequenceOf(res), Control: controlOf(res.Control), Forecast: forecastOf(res.Forecast),
+		Diagnosis: diagnosisOf(res), Groups: groupsOf(res.Groups),
+
+		Parity: jsonParity{res.Parity.OK(), res.Parity}, Excluded: listOf(res.Excluded),
+		Baseline: sideOf(r, 0), Test: sideOf(r, 1),
+		Batches: batchesOf(res), Inputs: inputsOf(res.Inputs),
+
+		Observations: listOf(words.Observations), Conclusion: words.Conclusion, Method: listOf(words.Method),
+		Warnings: listOf(slices.Concat(res.Warnings, r.Warnings)),
+	}
+	if len(res.Pairs) > 0 {
+		first, last := res.Range()
+		out.Blocks = &[2]uint64{first, last}
+	}
+	if r.Manifest.V != 0 {
+		out.Manifest = &r.Manifest
+	}
+	return out
+}
+
+var stages = map[stat.Stage]string{
+	stat.Running: "running", stat.Stopped: "stopped", stat.Planned: "planned", stat.Extended: "extended",
+}
+
+// jsonEffect is the interval that the verdict stands on. Ratio is its center
+// by the name that says what it is of.
+type jsonEffect struct {
+	Ratio jsonNumber `json:"ratio"`
+	jsonInterval
+	ChangePercent *jsonChange `json:"change_percent"`
+}
+
+// jsonChange is a ratio as a change in percent.
+type jsonChange struct {
+	Center jsonNumber `json:"center"`
+	Low    jsonNumber `json:"low"`
+	High   jsonNumber `json:"high"`
+}
+
+func effectOf(e stat.Interval) jsonEffect {
+	none := jsonNumber(math.NaN())
+	v := intervalOf(e)
+	if v == nil {
+		return jsonEffect{Ratio: none, jsonInterval: jsonInterval{
+			Center: none, Low: none, High: none, Confidence: none, DF: none, P: none,
+			Unit: stat.UnitRatio, Warnings: []string{},
+		}}
+	}
+	return jsonEffect{Ratio: v.Center, jsonInterval: *v, ChangePercent: &jsonChange{
+		Center: 100 * (v.Center - 1), Low: 100 * (v.Low - 1), High: 100 * (v.High - 1),
+	}}
+}
+
+// jsonRule is what was fixed before the first sample.
+type jsonRule struct {
+	Margin            jsonNumber `json:"margin"`
+	MarginFromControl bool       `json:"margin_from_control"`
+	AlphaLive         jsonNumber `json:"alpha_live"`
+	AlphaFinal        jsonNumber `json:"alpha_final"`
+	Planned           int        `json:"planned"`
+	Batch             int        `json:"batch"`
+	MinPairs          int        `json:"min_pairs"`
+	MaxUnpaired       jsonNumber `json:"max_unpaired"`
+	Seed              uint64     `json:"seed"`
+	Exploratory       string     `json:"exploratory"`
+}
+
+func ruleOf(r *compare.Rule) jsonRule {
+	return jsonRule{
+		Margin: jsonNumber(r.Margin), MarginFromControl: r.MarginFromControl,
+		AlphaLive: jsonNumber(r.AlphaLive), AlphaFinal: jsonNumber(r.AlphaFinal),
+		Planned: r.Planned, Batch: r.Batch, MinPairs: r.MinPairs,
+		MaxUnpaired: jsonNumber(r.MaxUnpaired), Seed: r.Seed, Exploratory: r.Exploratory,
+	}
+}
+
+type jsonEstimates struct {
+	Typical      *jsonInterval `json:"typical"`
+	Final        *jsonInterval `json:"final"`
+	Inner        *jsonInterval `json:"inner"`
+	EquivalenceP jsonNumber    `json:"equivalence_p"`
+	Mean         *jsonInterval `json:"mean"`
+	P99          *jsonInterval `json:"p99"`
+	GasSlope     *jsonInterval `json:"gas_slope"`
+	LongRunSD    jsonNumber    `json:"long_run_sd"`
+}
+
+func estimatesOf(e *compare.Estimates) jsonEstimates {
+	return jsonEstimates{
+		Typical: intervalOf(e.Typical), Final: intervalOf(e.Final), Inner: intervalOf(e.Inner),
+		EquivalenceP: numberIf(e.Equivalent, e.Final.N > 0), Mean: intervalOf(e.Mean),
+		P99: intervalOf(e.P99), GasSlope: intervalOf(e.Gas), LongRunSD: numberOrNull(e.LongRun),
+	}
+}
+
+type jsonMetric struct {
+	Name      string        `json:"name"`
+	Ratio     *jsonInterval `json:"ratio"`
+	Only      *jsonCounts   `json:"only"`
+	AdjustedP jsonNumber    `json:"adjusted_p"`
+	Guard     bool          `json:"guard"`
+	Worse     bool          `json:"worse"`
+}
+
+// jsonCounts are counts per side.
+type jsonCounts struct {
+	Baseline int `json:"baseline"`
+	Test     int `json:"test"`
+}
+
+func metricsOf(metrics []compare.Metric) []jsonMetric {
+	out := make([]jsonMetric, len(metrics))
+	for i, m := range metrics {
+		out[i] = jsonMetric{
+			Name: m.Name, Ratio: intervalOf(m.Ratio), AdjustedP: jsonNumber(m.Adjusted),
+			Guard: m.Guard, Worse: m.Worse,
+		}
+		if m.Name == compare.ErrorRate {
+			out[i].Only = &jsonCounts{m.Only[0], m.Only[1]}
+		}
+	}
+	return out
+}
+
+// jsonSequence is the confidence sequence. Its looks have kind, unit and
+// confidence in common.
+type jsonSequence struct {
+	Confidence jsonNumber `json:"confidence"`
+	Kind       string     `json:"kind"`
+	Unit       string     `json:"unit"`
+	Batch      int        `json:"batch"`
+	Looks      int        `json:"looks"`
+	Points     []jsonLook `json:"points"`
+}
+
+type jsonLook struct {
+	N      int        `json:"n"`
+	Center jsonNumber `json:"center"`
+	Low    jsonNumber `json:"low"`
+	High   jsonNumber `json:"high"`
+}
+
+// maxLooks bounds the looks that are listed; of more, evenly spaced ones are,
+// the first and the last among them.
+const maxLooks = 200
+
+func sequenceOf(r *compare.Result) *jsonSequence {
+	looks := r.Estimates.Looks
+	if len(looks) == 0 {
+		return nil
+	}
+	s := &jsonSequence{
+		Confidence: jsonNumber(1 - r.Rule.AlphaLive), Kind: stat.KindSequence, Unit: stat.UnitRatio,
+		Batch: r.Rule.Batch, Looks: len(looks), Points: make([]jsonLook, min(len(looks), maxLooks)),
+	}
+	for i := range s.Points {
+		l := looks[i]
+		if len(looks) > maxLooks {
+			l = looks[i*(len(looks)-1)/(maxLooks-1)]
+		}
+		s.Points[i] = jsonLook{N: l.Pairs, Center: jsonNumber(l.Center), Low: numberOrNull(l.Low), High: jsonNumber(l.High)}
+	}
+	return s
+}
+
+type jsonControl struct {
+	Pairs      int           `json:"pairs"`
+	Shift      *jsonInterval `json:"shift"`
+	NoiseFloor jsonNumber    `json:"noise_floor"`
+	LongRunSD  jsonNumber    `json:"long_run_sd"`
+	DF         jsonNumber    `json:"df"`
+	ACF1       jsonNumber    `json:"acf1"`
+	Different  []uint64      `json:"different"`
+	Corrects   bool          `json:"corrects"`
+}
+
+func controlOf(c *compare.Control) *jsonControl {
+	if c == nil {
+		return nil
+	}
+	has := c.Shift.N > 0
+	return &jsonControl{
+		Pairs: c.Pairs, Shift: intervalOf(c.Shift), NoiseFloor: numberIf(c.Floor, has),
+		LongRunSD: numberIf(c.LongRun, has), DF: numberIf(c.DF, has), ACF1: numberIf(c.ACF1, has),
+		Different: listOf(c.Different), Corrects: c.Corrects,
+	}
+}
+
+type jsonForecast struct {
+	N             int        `json:"n"`
+	LongRunSD     jsonNumber `json:"long_run_sd"`
+	MDE           jsonNumber `json:"mde"`
+	PairsToDetect jsonNumber `json:"pairs_to_detect"`
+	PairsToEquate jsonNumber `json:"pairs_to_equate"`
+}
+
+func forecastOf(f compare.Forecast) *jsonForecast {
+	if f.N == 0 {
+		return nil
+	}
+	return &jsonForecast{
+		N: f.N, LongRunSD: jsonNumber(f.LongRun), MDE: jsonNumber(f.MDE),
+		PairsToDetect: numberOrNull(float64(f.Detect)), PairsToEquate: numberOrNull(float64(f.Equate)),
+	}
+}
+
+// jsonDiagnosis is what may qualify the effect. All but the share of zeros
+// needs as many pairs as a verdict.
+type jsonDiagnosis struct {
+	ACF1          jsonNumber    `json:"acf1"`
+	VarianceRatio jsonNumber    `json:"variance_ratio"`
+	OutlierShare  jsonNumber    `json:"outlier_share"`
+	Farthest      *uint64       `json:"farthest"`
+	ZeroShare     jsonNumber    `json:"zero_share"`
+	SmallShare    jsonNumber    `json:"small_share"`
+	WithoutSmall  jsonNumber    `json:"without_small"`
+	Drift         *jsonInterval `json:"drift"`
+	Order         *jsonInterval `json:"order"`
+	BytesSlope    *jsonInterval `json:"bytes_slope"`
+	SinceSlope    *jsonInterval `json:"since_head_slope"`
+	BehindHead    *jsonMeans    `json:"behind_head"`
+	Mixture       *jsonMixture  `json:"mixture"`
+	Warnings      []string      `json:"warnings"`
+}
+
+// jsonMixture is two groups of ratios.
+type jsonMixture struct {
+	Low        jsonGroup  `json:"low"`
+	High       jsonGroup  `json:"high"`
+	Threshold  jsonNumber `json:"threshold"`
+	Separation jsonNumber `json:"separation"`
+	// Smaller are the first blocks of the smaller group.
+	Smaller []uint64 `json:"smaller"`
+}
+
+type jsonGroup struct {
+	N     int        `json:"n"`
+	Ratio jsonNumber `json:"ratio"`
+}
+
+func mixtureOf(g *compare.Diagnosis) *jsonMixture {
+	m := g.Mixture
+	if m == nil {
+		return nil
+	}
+	group := func(g stat.Group) jsonGroup { return jsonGroup{g.N, jsonNumber(math.Exp(g.Center))} }
+	return &jsonMixture{
+		Low: group(m.Low), High: group(m.High), Threshold: jsonNumber(math.Exp(m.Threshold)),
+		Separation: jsonNumber(m.Separation), Smaller: listOf(g.Mixed),
+	}
+}
+
+// jsonMeans are means per side.
+type jsonMeans struct {
+	Baseline jsonNumber `json:"baseline"`
+	Test     jsonNumber `json:"test"`
+}
+
+func diagnosisOf(r *compare.Result) *jsonDiagnosis {
+	if len(r.Pairs) == 0 {
+		return nil
+	}
+	g := &r.Diagnosis
+	made := len(r.Pairs) >= r.Rule.MinPairs
+	out := &jsonDiagnosis{
+		ACF1: numberIf(g.ACF1, made), VarianceRatio: numberIf(g.VarianceRatio, made),
+		OutlierShare: numberIf(g.OutlierShare, made), ZeroShare: jsonNumber(g.Zero),
+		SmallShare: numberIf(g.Small, made), WithoutSmall: numberOrNull(g.WithoutSmall),
+		Drift: intervalOf(g.Drift), Order: intervalOf(g.Order),
+		BytesSlope: intervalOf(g.Bytes), SinceSlope: intervalOf(g.Since),
+		Mixture: mixtureOf(g), Warnings: listOf(g.Warnings),
+	}
+	if made && g.Largest < len(r.Pairs) {
+		out.Farthest = &r.Pairs[g.Largest].Number
+	}
+	if made && sampled(r) {
+		out.BehindHead = &jsonMeans{jsonNumber(g.Behind[0]), jsonNumber(g.Behind[1])}
+	}
+	return out
+}
+
+type jsonGroups struct {
+	Why         string        `json:"why"`
+	RankSum     *jsonRankSum  `json:"rank_sum"`
+	Shift       *jsonInterval `json:"shift"`
+	Typical     *jsonInterval `json:"typical"`
+	Mean        *jsonInterval `json:"mean"`
+	MeanRatio   jsonNumber    `json:"ratio_of_means"`
+	MedianRatio jsonNumber    `json:"ratio_of_medians"`
+	MDE         jsonNumber    `json:"mde"`
+	Proofs      *jsonProofs   `json:"at_equal_gas"`
+}
+
+type jsonRankSum struct {
+	U      jsonNumber `json:"u"`
+	P      jsonNumber `json:"p"`
+	Faster jsonNumber `json:"faster"`
+	Exact  bool       `json:"exact"`
+}
+
+type jsonProofs struct {
+	Effect       *jsonInterval `json:"effect"`
+	Classic      *jsonInterval `json:"classic"`
+	GasSlope     jsonNumber    `json:"gas_slope"`
+	Transactions bool          `json:"transactions"`
+	Gas          [2]jsonNumber `json:"gas"`
+	Outside      int           `json:"outside"`
+	PermutationP jsonNumber    `json:"permutation_p"`
+	Exact        bool          `json:"exact"`
+}
+
+func groupsOf(g *compare.Groups) *jsonGroups {
+	if g == nil {
+		return nil
+	}
+	out := &jsonGroups{
+		Why: g.Why, Shift: intervalOf(g.Shift), Typical: intervalOf(g.Typical), Mean: intervalOf(g.Mean),
+		MeanRatio: numberOrNull(g.MeanRatio), MedianRatio: numberOrNull(g.MedianRatio), MDE: numberOrNull(g.MDE),
+	}
+	if t := g.RankSum; t != (stat.RankSumTest{}) {
+		out.RankSum = &jsonRankSum{jsonNumber(t.U), jsonNumber(t.P), jsonNumber(t.Faster), t.Exact}
+	}
+	if p := g.Proofs; p != nil {
+		out.Proofs = &jsonProofs{
+			Effect: intervalOf(p.Effect.Exp()), Classic: intervalOf(p.Classic.Exp()), GasSlope: jsonNumber(p.GasSlope),
+			Transactions: p.Transactions, Gas: [2]jsonNumber{jsonNumber(p.Support[0]), jsonNumber(p.Support[1])},
+			Outside: p.Outside, PermutationP: jsonNumber(p.Permutation), Exact: p.Exact,
+		}
+	}
+	return out
+}
+
+// jsonParity is the parity of the answers.
+type jsonParity struct {
+	OK bool `json:"ok"`
+	compare.Parity
+}
+
+// jsonSide is one side: its compared latencies in milliseconds, and what did
+// not become one.
+type jsonSide struct {
+	Name          string                `json:"name"`
+	Unit          string                `json:"unit"`
+	N             int                   `json:"n"`
+	Min           jsonNumber            `json:"min"`
+	Max           jsonNumber            `json:"max"`
+	Mean          jsonNumber            `json:"mean"`
+	Median        jsonNumber            `json:"median"`
+	P90           jsonNumber            `json:"p90"`
+	P95           jsonNumber            `json:"p95"`
+	P99           jsonNumber            `json:"p99"`
+	SD            jsonNumber            `json:"sd"`
+	GeometricMean jsonNumber            `json:"geometric_mean"`
+	Skewness      jsonNumber            `json:"skewness"`
+	LogSD         jsonNumber            `json:"log_sd"`
+	LogSkewness   jsonNumber            `json:"log_skewness"`
+	ACF1          jsonNumber            `json:"acf1"`
+	LjungBoxP     jsonNumber            `json:"ljung_box_p"`
+	Quantiles     jsonQuantiles         `json:"quantiles"`
+	Slowest       *jsonSlowest          `json:"slowest"`
+	AskedFirst    *int                  `json:"asked_first"`
+	Medians       *jsonMedians          `json:"medians"`
+	Failures      map[sample.Status]int `json:"failures"`
+	Gaps          []sample.Gap          `json:"gaps"`
+}
+
+// jsonQuantiles are quantiles with intervals of order statistics.
+type jsonQuantiles struct {
+	P50 *jsonInterval `json:"p50"`
+	P90 *jsonInterval `json:"p90"`
+	P95 *jsonInterval `json:"p95"`
+}
+
+type jsonSlowest struct {
+	Number uint64     `json:"number"`
+	MS     jsonNumber `json:"ms"`
+}
+
+// jsonMedians are medians over the samples of the pairs.
+type jsonMedians struct {
+	ConnectMS    jsonNumber `json:"connect_ms"`
+	FirstByteMS  jsonNumber `json:"first_byte_ms"`
+	BodyMS       jsonNumber `json:"body_ms"`
+	ImportMS     jsonNumber `json:"import_ms"`
+	AnswerBytes  jsonNumber `json:"answer_bytes"`
+	WireBytes    jsonNumber `json:"wire_bytes"`
+	StateNodes   jsonNumber `json:"state_nodes"`
+	Gas          jsonNumber `json:"gas"`
+	Transactions jsonNumber `json:"transactions"`
+}
+
+func sideOf(r *Run, side int) jsonSide {
+	res := r.Result
+	l := &res.Sides[side]
+	some, many := l.N > 0, l.N > 2
+	out := jsonSide{
+		Name: r.Manifest.Sides[side].Ref, Unit: "ms", N: l.N,
+		Min: numberIf(l.Min, some), Max: numberIf(l.Max, some), Mean: numberIf(l.Mean, some), Median: numberIf(l.Median, some),
+		P90: numberIf(l.P90, some), P95: numberIf(l.P95, some), P99: numberIf(l.P99, l.N >= stat.TailPairs),
+		SD: numberIf(l.SD, l.N > 1), GeometricMean: numberOrNull(l.GeometricMean), Skewness: numberIf(l.Skewness, many),
+		LogSD: numberIf(l.LogSD, l.N > 1), LogSkewness: numberIf(l.LogSkewness, many), ACF1: numberIf(l.ACF1, many),
+		LjungBoxP: numberIf(l.LjungBox, some), Failures: map[sample.Status]int{}, Gaps: listOf(res.Gaps[side]),
+	}
+	for status, n := range res.Failures[side] {
+		out.Failures[status] = n
+	}
+	if out.Name == "" && res.Inputs != nil {
+		out.Name = res.Inputs[side].Name
+	}
+	if q := l.Quantiles; len(q) == 3 {
+		out.Quantiles = jsonQuantiles{intervalOf(q[0]), intervalOf(q[1]), intervalOf(q[2])}
+	}
+	for _, p := range res.Pairs {
+		if out.Slowest == nil || p.MS[side] > float64(out.Slowest.MS) {
+			out.Slowest = &jsonSlowest{p.Number, jsonNumber(p.MS[side])}
+		}
+	}
+	if sampled(res) {
+		out.Medians = mediansOf(res, side)
+		out.AskedFirst = askedFirst(res, side)
+	}
+	return out
+}
+
+// askedFirst counts the pairs of which the side was asked first, and is null
+// where the order is not known.
+func askedFirst(r *compare.Result, side int) *int {
+	n := 0
+	for i := range r.Pairs {
+		switch r.Pairs[i].Samples[side].Order {
+		case 0:
+			return nil
+		case 1:
+			n++
+		}
+	}
+	return &n
+}
+
+func mediansOf(r *compare.Result, side int) *jsonMedians {
+	median := func(of func(*sample.Sample) int64) float64 {
+		x := make([]float64, len(r.Pairs))
+		for i := range r.Pairs {
+			x[i] = float64(of(r.Pairs[i].Samples[side]))
+		}
+		slices.Sort(x)
+		return stat.Quantile(x, 0.5)
+	}
+	ms := func(of func(*sample.Sample) int64) float64 { return median(of) / float64(time.Millisecond) }
+	return &jsonMedians{
+		ConnectMS:    jsonNumber(ms(func(s *sample.Sample) int64 { return s.ConnectNS })),
+		FirstByteMS:  jsonNumber(ms(func(s *sample.Sample) int64 { return s.FirstByteNS })),
+		BodyMS:       jsonNumber(ms(func(s *sample.Sample) int64 { return s.BodyNS })),
+		ImportMS:     numberOrNull(ms(func(s *sample.Sample) int64 { return s.ImportNS })),
+		AnswerBytes:  jsonNumber(median(func(s *sample.Sample) int64 { return s.BodyBytes })),
+		WireBytes:    jsonNumber(median(func(s *sample.Sample) int64 { return s.WireBytes })),
+		StateNodes:   jsonNumber(median(func(s *sample.Sample) int64 { return int64(s.StateNodes) })),
+		Gas:          jsonNumber(median(func(s *sample.Sample) int64 { return int64(s.GasUsed) })),
+		Transactions: jsonNumber(median(func(s *sample.Sample) int64 { return int64(s.Transactions) })),
+	}
+}
+
+type jsonBatches struct {
+	Baseline []jsonBatch `json:"baseline"`
+	Test     []jsonBatch `json:"test"`
+}
+
+type jsonBatch struct {
+	Number       uint64     `json:"number"`
+	MS           jsonNumber `json:"ms"`
+	Gas          jsonNumber `json:"gas"`
+	Transactions jsonNumber `json:"transactions"`
+	Blocks       jsonNumber `json:"blocks"`
+}
+
+func batchesOf(r *compare.Result) *jsonBatches {
+	if r.Subject != compare.Proof {
+		return nil
+	}
+	var sides [2][]jsonBatch
+	for side, batches := range r.Batches {
+		sides[side] = make([]jsonBatch, len(batches))
+		for i, b := range batches {
+			sides[side][i] = jsonBatch{
+				Number: b.Number, MS: jsonNumber(b.MS), Gas: numberOrNull(float64(b.Gas)),
+				Transactions: numberOrNull(float64(b.Txs)), Blocks: numberOrNull(float64(b.Blocks)),
+			}
+		}
+	}
+	return &jsonBatches{sides[0], sides[1]}
+}
+
+type jsonInput struct {
+	Name    string `json:"name"`
+	Kind    string `json:"kind"`
+	Network string `json:"network"`
+	Lines   int    `json:"lines"`
+	Values  int    `json:"values"`
+}
+
+func inputsOf(in *[2]compare.Input) *[2]jsonInput {
+	if in == nil {
+		return nil
+	}
+	var out [2]jsonInput
+	for side, i := range in {
+		out[side] = jsonInput{Name: i.Name, Kind: string(i.Kind), Network: i.Network, Lines: i.Lines, Values: i.Values}
+	}
+	return &out
 }

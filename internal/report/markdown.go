@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/verdict-bench/verdict/internal/compare"
 )
 
 // Markdown writes the report in the form of the workflow document's Results
@@ -11,7 +13,11 @@ import (
 func Markdown(w io.Writer, r *Run) error {
 	d := Compose(r)
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Execution witness benchmark: %s\n\n%s.\n", cell(d.Headline), cell(sentence(d.Effect)))
+	what := "Execution witness benchmark"
+	if r.Result.Subject == compare.Proof {
+		what = "Proving benchmark"
+	}
+	fmt.Fprintf(&b, "# %s: %s\n\n%s.\n", what, cell(d.Headline), cell(sentence(d.Effect)))
 	for _, reason := range d.Reasons {
 		fmt.Fprintf(&b, "\n> %s.\n", cell(sentence(reason)))
 	}
@@ -19,24 +25,68 @@ func Markdown(w io.Writer, r *Run) error {
 	for _, row := range d.Session {
 		fmt.Fprintf(&b, "| **%s** | %s |\n", row[0], cell(row[1]))
 	}
-	b.WriteString("\n### Execution Witness Latency Comparison\n\n| Metric | Baseline | Test | Improvement |\n|--------|---------:|-----:|------------:|\n")
-	for _, row := range d.Comparison {
-		fmt.Fprintf(&b, "| **%s** | %s | %s | %s |\n", row[0], row[1], row[2], row[3])
-	}
+	markdownTables(&b, d)
 	b.WriteString("\n### Observations\n\n")
 	for _, o := range d.Observations {
 		fmt.Fprintf(&b, "- %s\n", cell(o))
 	}
 	b.WriteString("\n### Conclusion\n\n" + cell(d.Conclusion) + "\n")
-	if len(d.Excluded) > 0 {
-		b.WriteString("\n<details>\n<summary>Blocks without a pair</summary>\n\n| Reason | Blocks | First |\n|--------|-------:|-------|\n")
-		for _, e := range d.Excluded {
-			fmt.Fprintf(&b, "| %s | %d | %s |\n", cell(e.Reason), e.Count, listed(e))
-		}
-		b.WriteString("\n</details>\n")
-	}
+	markdownDetails(&b, d)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// markdownTables writes the two tables of numbers: those of the sides, as the
+// Results Template has them, and those of the difference.
+func markdownTables(b *strings.Builder, d *Document) {
+	title := "Execution Witness Latency Comparison"
+	if len(d.Batches) > 0 {
+		title = "Summary"
+	}
+	fmt.Fprintf(b, "\n### %s\n\n| Metric | Baseline | Test | Improvement |\n|--------|---------:|-----:|------------:|\n", title)
+	for _, row := range d.Comparison {
+		fmt.Fprintf(b, "| **%s** | %s | %s | %s |\n", row[0], row[1], row[2], row[3])
+	}
+	if len(d.Effects) == 0 {
+		return
+	}
+	b.WriteString("\n### Test against baseline\n\nNegative: the test side is faster.\n\n| Measure | Change | Interval | Level | p | |\n|---------|-------:|---------:|------:|--:|---|\n")
+	for _, e := range d.Effects {
+		fmt.Fprintf(b, "| **%s** | %s | %s | %s | %s | %s |\n", e.Name, e.Change, e.Interval, e.Level, cell(e.P), e.Note)
+	}
+}
+
+// markdownDetails writes what is folded away.
+func markdownDetails(b *strings.Builder, d *Document) {
+	fold := func(summary string, body func()) {
+		fmt.Fprintf(b, "\n<details>\n<summary>%s</summary>\n\n", summary)
+		body()
+		b.WriteString("\n</details>\n")
+	}
+	if len(d.Batches) > 0 {
+		fold("Proving Results", func() {
+			b.WriteString("| Side | Batch | Time (s) | Time (ms) | Gas Used | Tx Count | Blocks |\n|------|------:|---------:|----------:|---------:|---------:|-------:|\n")
+			for _, row := range d.Batches[:min(len(d.Batches), maxBatchRows)] {
+				fmt.Fprintf(b, "| %s |\n", strings.Join(row, " | "))
+			}
+			if n := len(d.Batches) - maxBatchRows; n > 0 {
+				fmt.Fprintf(b, "\n%d more batches are in the CSV report.\n", n)
+			}
+		})
+	}
+	if len(d.Excluded) > 0 {
+		fold("What is not compared, and why", func() {
+			b.WriteString("| Reason | Count | First |\n|--------|------:|-------|\n")
+			for _, e := range d.Excluded {
+				fmt.Fprintf(b, "| %s | %d | %s |\n", cell(e.Reason), e.Count, listed(e))
+			}
+		})
+	}
+	fold("Method", func() {
+		for _, m := range d.Method {
+			fmt.Fprintf(b, "- %s\n", cell(m))
+		}
+	})
 }
 
 // markup is what could end a table cell or start markup; program versions and

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -21,18 +22,107 @@ func observations(r *Run) []string {
 			o = append(o, s)
 		}
 	}
-	add(parity(&r.Result.Parity))
-	add(completeness(&r.Result.Parity))
+	if r.Result.Groups != nil {
+		for _, s := range groupObservations(r.Result) {
+			add(s)
+		}
+	}
+	if r.Result.Inputs == nil || r.Result.Parity.Checked > 0 {
+		add(parity(&r.Result.Parity))
+		add(completeness(&r.Result.Parity))
+	}
+	add(control(r.Result))
 	add(answers(r.Result))
 	add(phases(r.Result))
 	add(imports(r.Result))
+	add(gasSlope(r.Result))
 	add(slowest(r.Result))
 	add(order(r.Result))
 	add(failures(r.Result))
 	add(outages(r.Result))
-	add(network(r.Manifest.Sides))
-	o = append(o, r.Result.Warnings...)
-	return append(o, r.Warnings...)
+	if r.Dir != "" {
+		add(network(r.Manifest.Sides))
+	}
+	for _, text := range [][]string{r.Result.Diagnosis.Warnings, r.Result.Warnings, r.Warnings} {
+		for _, s := range text {
+			add(observation(s))
+		}
+	}
+	return o
+}
+
+// observation makes a warning a sentence. One that begins with a path stays as
+// it is.
+func observation(s string) string {
+	if first, _, _ := strings.Cut(s, " "); strings.ContainsAny(first, "/.") {
+		return s + "."
+	}
+	return sentence(s) + "."
+}
+
+// sampled reports whether there are pairs with samples behind them.
+func sampled(r *compare.Result) bool {
+	return len(r.Pairs) > 0 && r.Pairs[0].Samples != nil
+}
+
+func control(r *compare.Result) string {
+	c := r.Control
+	if c == nil {
+		return ""
+	}
+	s := fmt.Sprintf("A/A control: the baseline build against itself, %s.", c)
+	if c.Shift.N > 0 && !c.Corrects {
+		s += " One server was asked twice: this is the noise of the measurement and says nothing about two places."
+	}
+	return s
+}
+
+// gasSlope says whether the effect grows with the block, if it does.
+func gasSlope(r *compare.Result) string {
+	g := r.Estimates.Gas
+	if g.N == 0 || g.Contains(0) {
+		return ""
+	}
+	grows := "smaller"
+	if g.Center > 0 {
+		grows = "larger"
+	}
+	return fmt.Sprintf("The ratio test / baseline is %s on blocks with more gas: slope %.3g [%.3g, %.3g] on ln gas (%s %% interval).",
+		grows, g.Center, g.Low, g.High, compare.Percent(g.Confidence))
+}
+
+// groupObservations describe two groups that do not pair.
+func groupObservations(r *compare.Result) []string {
+	g := r.Groups
+	if g.Typical.N == 0 {
+		return nil
+	}
+	exact := "normal approximation with ties"
+	if g.RankSum.Exact {
+		exact = "exact"
+	}
+	o := []string{
+		fmt.Sprintf("Mann-Whitney: U = %g, p = %.4g (%s). A %s of the test side is faster than one of the baseline side with probability %.3f.",
+			g.RankSum.U, g.RankSum.P, exact, r.Subject.Unit(), g.RankSum.Faster),
+		fmt.Sprintf("Hodges-Lehmann shift %s ms [%s, %s], ratio %.3f [%.3f, %.3f]; geometric mean ratio %.3f [%.3f, %.3f]; ratio of means %.3f, of medians %.3f.",
+			signed(g.Shift.Center), signed(g.Shift.Low), signed(g.Shift.High), g.Typical.Center, g.Typical.Low, g.Typical.High,
+			g.Mean.Center, g.Mean.Low, g.Mean.High, g.MeanRatio, g.MedianRatio),
+		fmt.Sprintf("Two groups of this size and spread can show an effect of about %.1f %% (80 %% power).", 100*g.MDE),
+	}
+	for side, name := range [2]string{"Baseline", "Test"} {
+		l := r.Sides[side]
+		o = append(o, fmt.Sprintf("%s series: lag-1 autocorrelation %.4f, skewness %.3f; of its logarithms sd %.3f, skewness %.2f; Ljung-Box(10) p = %s.",
+			name, l.ACF1, l.Skewness, l.LogSD, l.LogSkewness, pValue(l.LjungBox)))
+	}
+	if p := g.Proofs; p != nil {
+		how := "drawn"
+		if p.Exact {
+			how = "all"
+		}
+		o = append(o, fmt.Sprintf("Proving time grows as gas to the power %.2f; permutation test over %s labelings p = %s; both sides cover %.3g to %.3g Mgas.",
+			p.GasSlope, how, pValue(p.Permutation), p.Support[0]/1e6, p.Support[1]/1e6))
+	}
+	return o
 }
 
 func parity(p *compare.Parity) string {
@@ -66,14 +156,14 @@ func completeness(p *compare.Parity) string {
 func medians(r *compare.Result, of func(*sample.Sample) float64) (base, test float64) {
 	var x, y []float64
 	for i := range r.Pairs {
-		x = append(x, of(r.Pairs[i].Baseline))
-		y = append(y, of(r.Pairs[i].Test))
+		x = append(x, of(r.Pairs[i].Samples[0]))
+		y = append(y, of(r.Pairs[i].Samples[1]))
 	}
 	return stat.Summarize(x).Median, stat.Summarize(y).Median
 }
 
 func answers(r *compare.Result) string {
-	if len(r.Pairs) == 0 {
+	if !sampled(r) {
 		return ""
 	}
 	a, b := medians(r, func(s *sample.Sample) float64 { return float64(s.BodyBytes) })
@@ -85,7 +175,7 @@ func answers(r *compare.Result) string {
 
 func phases(r *compare.Result) string {
 	n := len(r.Pairs)
-	if n == 0 {
+	if !sampled(r) {
 		return ""
 	}
 	inMS := func(of func(*sample.Sample) int64) (string, string) {
@@ -99,7 +189,7 @@ func phases(r *compare.Result) string {
 }
 
 func imports(r *compare.Result) string {
-	if len(r.Pairs) == 0 || r.Pairs[0].Baseline.ImportNS == 0 {
+	if !sampled(r) || r.Pairs[0].Samples[0].ImportNS == 0 {
 		return ""
 	}
 	a, b := medians(r, func(s *sample.Sample) float64 { return float64(s.ImportNS) / float64(time.Millisecond) })
@@ -112,26 +202,28 @@ func slowest(r *compare.Result) string {
 	if len(r.Pairs) == 0 {
 		return ""
 	}
-	worst := func(of func(compare.Pair) *sample.Sample) string {
-		p := slices.MaxFunc(r.Pairs, func(a, b compare.Pair) int {
-			return int(of(a).TotalNS - of(b).TotalNS)
-		})
-		s := of(p)
-		return fmt.Sprintf("%s at block %d (%.3g Mgas)", ms(float64(s.TotalNS)/1e6, 1), s.Number, float64(s.GasUsed)/1e6)
+	worst := func(side int) string {
+		p := slices.MaxFunc(r.Pairs, func(a, b compare.Pair) int { return cmp.Compare(a.MS[side], b.MS[side]) })
+		s := fmt.Sprintf("%s at %s %d", duration(r.Subject, p.MS[side], 1), r.Subject.Unit(), p.Number)
+		if p.Samples != nil {
+			s += fmt.Sprintf(" (%.3g Mgas)", float64(p.Samples[side].GasUsed)/1e6)
+		}
+		return s
 	}
-	return fmt.Sprintf("Slowest answers: baseline %s, test %s.",
-		worst(func(p compare.Pair) *sample.Sample { return p.Baseline }),
-		worst(func(p compare.Pair) *sample.Sample { return p.Test }))
+	return fmt.Sprintf("Slowest answers: baseline %s, test %s.", worst(0), worst(1))
 }
 
 func order(r *compare.Result) string {
+	if !sampled(r) {
+		return ""
+	}
 	first := 0
 	for i := range r.Pairs {
-		if r.Pairs[i].Baseline.Order == 1 {
+		if r.Pairs[i].Samples[0].Order == 1 {
 			first++
 		}
 	}
-	if len(r.Pairs) == 0 || first == 0 {
+	if first == 0 {
 		return ""
 	}
 	return fmt.Sprintf("Order: the baseline side was asked first on %d of %d blocks, at random from the recorded seed.", first, len(r.Pairs))

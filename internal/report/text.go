@@ -19,17 +19,20 @@ func Text(w io.Writer, r *Run) error {
 	for _, reason := range d.Reasons {
 		b.WriteString(wrap(reason, "  "))
 	}
-	b.WriteString("\nTest session\n")
-	for _, row := range d.Session {
-		b.WriteString(hang(fmt.Sprintf("  %-17s ", row[0]), row[1]))
-	}
-	b.WriteString("\nExecution witness latency\n")
+	writeEffects(&b, d.Effects)
+	b.WriteString("\n" + d.Title + "\n")
 	fmt.Fprintf(&b, "  %-22s %15s %15s %15s\n", "Metric", "Baseline", "Test", "Improvement")
 	for _, row := range d.Comparison {
 		fmt.Fprintf(&b, "  %s %s %s %s\n", pad(row[0], -22), pad(row[1], 15), pad(row[2], 15), pad(row[3], 15))
 	}
+	b.WriteString("\nTest session\n")
+	for _, row := range d.Session {
+		if row[1] != dash { // what imported files do not say
+			b.WriteString(hang(fmt.Sprintf("  %-17s ", row[0]), row[1]))
+		}
+	}
 	if len(d.Excluded) > 0 {
-		b.WriteString("\nBlocks without a pair\n")
+		b.WriteString("\nNot compared\n")
 		for _, e := range d.Excluded {
 			b.WriteString(hang(fmt.Sprintf("  %6d  ", e.Count), fmt.Sprintf("%s (%s)", e.Reason, listed(e))))
 		}
@@ -40,12 +43,48 @@ func Text(w io.Writer, r *Run) error {
 	}
 	b.WriteString("\nConclusion\n")
 	b.WriteString(wrap(d.Conclusion, "  "))
+	writeBatches(&b, d.Batches)
 	if r.Dir != "" {
 		fmt.Fprintf(&b, "\nrun: %s\n", r.Dir)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
+
+// writeEffects writes the table of the difference.
+func writeEffects(b *strings.Builder, effects []Measure) {
+	if len(effects) == 0 {
+		return
+	}
+	b.WriteString("\nTest against baseline (negative: test is faster)\n")
+	fmt.Fprintf(b, "  %-18s %10s %22s %6s %8s\n", "Measure", "Change", "Interval", "Level", "p")
+	for _, e := range effects {
+		line := fmt.Sprintf("  %s %s %s %s %s %s", pad(e.Name, -18), pad(e.Change, 10), pad(e.Interval, 22), pad(e.Level, 6), pad(e.P, 8), e.Note)
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+}
+
+// writeBatches writes the table of proofs.
+func writeBatches(b *strings.Builder, rows [][]string) {
+	if len(rows) == 0 {
+		return
+	}
+	line := func(cells ...string) {
+		fmt.Fprintf(b, "  %-8s %8s %10s %10s %14s %8s %8s\n", cells[0], cells[1], cells[2], cells[3], cells[4], cells[5], cells[6])
+	}
+	b.WriteString("\nProofs\n")
+	line("Side", "Batch", "Time (s)", "Time (ms)", "Gas Used", "Tx Count", "Blocks")
+	for i, r := range rows {
+		if i == maxBatchRows {
+			fmt.Fprintf(b, "  … %d more: --format csv has them all\n", len(rows)-i)
+			break
+		}
+		line(r...)
+	}
+}
+
+// maxBatchRows keeps the text and Markdown reports readable.
+const maxBatchRows = 200
 
 // pad fills s with blanks to width runes: on the left, or on the right when
 // width is negative.

@@ -116,21 +116,26 @@ func ReadLines[T any](path string, each func(T) error) (torn bool, err error) {
 		return false, err
 	}
 	defer file.Close()
-	in := bufio.NewReaderSize(file, 256<<10)
+	return DecodeLines(path, file, each)
+}
+
+// DecodeLines is ReadLines of a stream; its errors speak of name.
+func DecodeLines[T any](name string, r io.Reader, each func(T) error) (torn bool, err error) {
+	in := bufio.NewReaderSize(r, 256<<10)
 	for number := 1; ; number++ {
 		line, err := readLine(in)
 		switch {
 		case err == io.EOF:
 			return len(line) > 0, nil
 		case err != nil:
-			return false, &LineError{path, number, err}
+			return false, &LineError{name, number, err}
 		}
 		var v T
 		if err := json.Unmarshal(line, &v); err != nil {
-			return false, &LineError{path, number, err}
+			return false, &LineError{name, number, err}
 		}
 		if err := each(v); err != nil {
-			return false, &LineError{path, number, err}
+			return false, &LineError{name, number, err}
 		}
 	}
 }

@@ -137,11 +137,8 @@ func notARun(dir string, err error) error {
 func (d *Data) readSamples(side sample.Side) error {
 	path := filepath.Join(d.Dir, SamplesName(side))
 	torn, err := ReadLines(path, func(r sample.Record) error {
-		if r.V > sample.Version {
-			return fmt.Errorf("record of format %d, this verdict reads up to %d", r.V, sample.Version)
-		}
-		if (r.Sample == nil) == (r.Gap == nil) {
-			return errors.New("a record must hold either a sample or a gap")
+		if err := CheckRecord(r); err != nil {
+			return err
 		}
 		d.Records[side.Index()] = append(d.Records[side.Index()], r)
 		return nil
@@ -150,6 +147,17 @@ func (d *Data) readSamples(side sample.Side) error {
 		d.Warnings = append(d.Warnings, fmt.Sprintf("the last line of %s is torn and was left out", SamplesName(side)))
 	}
 	return err
+}
+
+// CheckRecord refuses a line of a samples file that this version cannot read.
+func CheckRecord(r sample.Record) error {
+	switch {
+	case r.V > sample.Version:
+		return fmt.Errorf("record of format %d, this verdict reads up to %d", r.V, sample.Version)
+	case (r.Sample == nil) == (r.Gap == nil):
+		return errors.New("a record must hold either a sample or a gap")
+	}
+	return nil
 }
 
 // jsonPosition adds line and column to a JSON error.

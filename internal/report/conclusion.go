@@ -1,0 +1,101 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/verdict-bench/verdict/internal/compare"
+	"github.com/verdict-bench/verdict/internal/stat"
+	"github.com/verdict-bench/verdict/internal/store"
+)
+
+// conclusion says whether the change improves, regresses or has no effect.
+func conclusion(r *Run) string {
+	test, base := name(r, 1), name(r, 0)
+	v, does := r.Result.Verdict, "answers debug_executionWitness"
+	if r.Result.Subject == compare.Proof {
+		does = "proves"
+	}
+	var s string
+	switch v.Outcome {
+	case compare.Improves:
+		s = fmt.Sprintf("%s %s faster than %s: %s.", test, does, base, effectSentence(r.Result))
+		if len(v.Worse) > 0 {
+			s += fmt.Sprintf(" The win is qualified: %s is worse.", strings.Join(v.Worse, " and "))
+		}
+	case compare.Regresses:
+		s = fmt.Sprintf("%s %s more slowly than %s: %s.", test, does, base, effectSentence(r.Result))
+	case compare.NoEffect:
+		s = fmt.Sprintf("%s has %s compared with %s: %s.", test, v, base, effectSentence(r.Result))
+	case compare.Inconclusive:
+		s = fmt.Sprintf("The measurements do not settle whether %s is faster than %s: %s. This is not evidence of no effect.", test, base, effectSentence(r.Result))
+	default:
+		s = "The measurements support no verdict about speed: " + strings.Join(v.Reasons, "; ") + "."
+	}
+	switch {
+	case r.Result.Groups != nil && v.Outcome != compare.Invalid:
+		s += " " + sentence(v.Attribution) + "."
+	case v.Outcome != compare.Invalid && v.Outcome != compare.Inconclusive:
+		s += " This is the effect of " + v.Attribution + "."
+	}
+	if r.Dir != "" && r.Manifest.State != store.Complete {
+		s += " The run is incomplete: it ended before what was planned."
+	}
+	return sentence(s)
+}
+
+func name(r *Run, side int) string {
+	s := r.Manifest.Sides[side]
+	word := [2]string{"the baseline side", "the test side"}[side]
+	if in := r.Result.Inputs; s.Ref == "" && in != nil {
+		s.Ref = in[side].Name
+	}
+	if s.Ref != "" {
+		return fmt.Sprintf("%s (%s)", word, s.Ref)
+	}
+	return word
+}
+
+// method tells in plain words how the numbers of r were made.
+func method(r *compare.Result) []string {
+	if r.Groups != nil {
+		return groupMethod(r)
+	}
+	rule := r.Rule
+	level := compare.Percent(1 - rule.AlphaFinal)
+	m := []string{
+		"Each pair is one " + r.Subject.Unit() + " that both sides answered alike; its two latencies give one log ratio, so that what the " + r.Subject.Unit() + " itself costs cancels.",
+	}
+	if r.Estimates.Typical.Kind == stat.KindSREWC {
+		m = append(m,
+			"The typical effect is the Hodges-Lehmann estimate of the log ratios. Its "+level+" % interval inverts a signed-rank test whose variance allows for pairs that correlate with their neighbors (SR-EWC).",
+			registered(r),
+			fmt.Sprintf("\"No effect\" is only said when the %s %% interval lies inside the margin of ±%s %% (two one-sided tests); a large p-value is never taken for it.",
+				compare.Percent(1-2*rule.AlphaFinal), compare.Percent(rule.Margin)),
+			fmt.Sprintf("Quantiles are Harrell-Davis, their ratios have paired circular block bootstrap intervals (seed %d). The secondary measures share an error rate of 5 %% (Holm); those marked guard can take a win away and never make one.", rule.Seed))
+	} else if r.Estimates.Typical.N > 0 {
+		m = append(m, "With so few pairs the interval is "+r.Estimates.Typical.Kind+", which assumes independence between them.")
+	}
+	if r.Inputs != nil && r.Parity.Checked == 0 {
+		m = append(m, "The answers were not compared, because such inputs hold none.")
+	}
+	return m
+}
+
+// registered says what was fixed, and when.
+func registered(r *compare.Result) string {
+	final, live := compare.Percent(1-r.Rule.AlphaFinal), compare.Percent(1-r.Rule.AlphaLive)
+	if r.Inputs != nil {
+		return "Nothing was registered before these measurements were taken: this is one analysis of all there is, at level " + final + " %."
+	}
+	return fmt.Sprintf("The verdict was registered before the first sample: the interval at the planned number of blocks at level %s %%, and a confidence sequence over batches of %d pairs at level %s %% that may be looked at at any time. Together they are wrong about a direction in at most %s %% of runs.",
+		final, r.Rule.Batch, live, compare.Percent(r.Rule.AlphaFinal+r.Rule.AlphaLive))
+}
+
+func groupMethod(r *compare.Result) []string {
+	m := []string{"The sides measured different " + plural(r.Subject.Unit()) + ". The typical effect is the two-sample Hodges-Lehmann estimate on logarithms with the interval that inverts the rank-sum test; quantiles are type 7."}
+	if r.Groups.Proofs != nil {
+		m = append(m, "Proving time is compared at equal gas: least squares of its logarithm on ln gas and the side, with the HC3 covariance.")
+	}
+	return append(m, "The measurements were made elsewhere: nothing was registered before they were taken.")
+}

@@ -1,0 +1,185 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/verdict-bench/verdict/internal/compare"
+	"github.com/verdict-bench/verdict/internal/store"
+)
+
+const timeForm = "2006-01-02 15:04:05"
+
+func utc(t time.Time) string {
+	if t.IsZero() {
+		return dash
+	}
+	return t.UTC().Format(timeForm)
+}
+
+// session is the Test Session Info of the Results Template of the workflow
+// that made the measurements.
+func session(r *Run) [][2]string {
+	if in := r.Result.Inputs; in != nil {
+		return inputs(r)
+	}
+	m := &r.Manifest
+	network := m.Network
+	if m.ChainID != 0 {
+		network = fmt.Sprintf("%s (chain %d)", m.Network, m.ChainID)
+	}
+	date := dash
+	if !m.Started.IsZero() {
+		date = m.Started.UTC().Format(time.DateOnly)
+	}
+	return [][2]string{
+		{"Date", date},
+		{"Network", orDash(network)},
+		{"Baseline Server", server(m.Sides[0])},
+		{"Test Server", server(m.Sides[1])},
+		{"PR/Branch", orDash(cmp.Or(m.Sides[1].Ref, m.Sides[1].Version))},
+		{"Start Time (UTC)", utc(m.Started)},
+		{"End Time (UTC)", utc(m.Ended)},
+		{"Machine", machine(&m.Environment)},
+	}
+}
+
+// inputs is the session of measurements that were made elsewhere: what the
+// files say, and a dash where they do not.
+func inputs(r *Run) [][2]string {
+	in := r.Result.Inputs
+	describe := func(i compare.Input) string {
+		return fmt.Sprintf("%s (%s, %d values in %d lines)", i.Name, i.Kind, i.Values, i.Lines)
+	}
+	rows := [][2]string{{"Baseline", describe(in[0])}, {"Test", describe(in[1])}}
+	if r.Result.Subject == compare.Proof {
+		return append(rows, [][2]string{
+			{"Date", dash}, {"Server", dash}, {"Backend", dash}, {"GPU", dash},
+			{"Branch/Commit", orDash(r.Manifest.Sides[1].Ref)}, {"Tx per Account", dash}, {"Tx Type", dash}, {"Endless Mode", dash},
+		}...)
+	}
+	return append(rows, [][2]string{
+		{"Date", dash}, {"Network", orDash(cmp.Or(in[0].Network, in[1].Network))},
+		{"PR/Branch", orDash(r.Manifest.Sides[1].Ref)},
+	}...)
+}
+
+func server(s store.Side) string {
+	parts := []string{s.Host}
+	address := s.RPC
+	if s.Witness != "" {
+		address = "" // a local node, whose port says nothing
+	}
+	for _, p := range []string{address, s.Ref, s.Version} {
+		if p != "" {
+			parts = append(parts, p)
+		}
+	}
+	return orDash(strings.Join(parts, ", "))
+}
+
+func machine(e *store.Environment) string {
+	if e.Hostname == "" {
+		return dash
+	}
+	return fmt.Sprintf("%s, %d × %s, %s", e.Hostname, e.CPUs, orDash(e.CPU), size(e.MemoryBytes))
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return dash
+	}
+	return s
+}
+
+// comparison is the table of the Results Template, with p90 and p95.
+func comparison(r *compare.Result) [][4]string {
+	a, b := r.Sides[0], r.Sides[1]
+	rows := [][4]string{{total(r), fmt.Sprint(a.N), fmt.Sprint(b.N), dash}}
+	add := func(name string, x, y float64, compared bool) {
+		improvement := dash
+		if compared && a.N > 0 && b.N > 0 && r.Verdict.Outcome != compare.Invalid {
+			improvement = strings.TrimPrefix(percent(1+(x-y)/x, 1), "+") + " %"
+		}
+		rows = append(rows, [4]string{name, duration(r.Subject, x, a.N), duration(r.Subject, y, b.N), improvement})
+	}
+	add("Min Time", a.Min, b.Min, false)
+	add("Max Time", a.Max, b.Max, true)
+	add("Average Time", a.Mean, b.Mean, true)
+	add("Median Time", a.Median, b.Median, true)
+	add("p90 Time", a.P90, b.P90, true)
+	add("p95 Time", a.P95, b.P95, true)
+	if r.Groups != nil {
+		add("p99 Time", a.P99, b.P99, false)
+		add("Geometric mean", a.GeometricMean, b.GeometricMean, true)
+		add("Standard deviation", a.SD, b.SD, false)
+	}
+	if r.Subject == compare.Proof {
+		return append(rows, work(r)...)
+	}
+	if r.Groups != nil {
+		return rows
+	}
+	span := dash
+	if first, last := r.Range(); len(r.Pairs) > 0 {
+		span = fmt.Sprintf("%d – %d", first, last)
+	}
+	return append(rows, [4]string{"Block Range", span, span, dash})
+}
+
+func total(r *compare.Result) string {
+	if r.Subject == compare.Proof {
+		return "Batches Proved"
+	}
+	return "Total Blocks Analyzed"
+}
+
+// work is how much the batches held.
+func work(r *compare.Result) [][4]string {
+	var gas, txs [2]uint64
+	for side, batches := range r.Batches {
+		for _, b := range batches {
+			gas[side] += b.Gas
+			txs[side] += uint64(b.Txs)
+		}
+	}
+	known := func(n uint64) string {
+		if n == 0 {
+			return dash
+		}
+		return fmt.Sprint(n)
+	}
+	return [][4]string{
+		{"Total Gas", known(gas[0]), known(gas[1]), dash},
+		{"Total Txs", known(txs[0]), known(txs[1]), dash},
+	}
+}
+
+// batches is the Proving Results table: side, batch, time in seconds and in
+// milliseconds, gas, transactions, blocks.
+func batches(r *compare.Result) [][]string {
+	var rows [][]string
+	known := func(n uint64) string {
+		if n == 0 {
+			return dash
+		}
+		return fmt.Sprint(n)
+	}
+	for side, name := range [2]string{"baseline", "test"} {
+		for _, b := range r.Batches[side] {
+			rows = append(rows, []string{name, fmt.Sprint(b.Number), fmt.Sprintf("%.3f", b.MS/1e3), fmt.Sprintf("%.0f", b.MS),
+				known(b.Gas), known(uint64(b.Txs)), known(uint64(b.Blocks))})
+		}
+	}
+	return rows
+}
+
+// duration shows a latency in milliseconds and a proving time in seconds.
+func duration(subject compare.Subject, x float64, n int) string {
+	if subject == compare.Proof && n > 0 && x >= 1000 {
+		return fmt.Sprintf("%.4g s", x/1000)
+	}
+	return ms(x, n)
+}
