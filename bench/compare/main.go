@@ -167,7 +167,7 @@ type result struct {
 // child runs a program whose temporary files go to dir.
 func child(ctx context.Context, dir, name string, args ...string) (result, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Env = append(os.Environ(), "LC_ALL=C", "TMPDIR="+dir)
+	cmd.Env = append(os.Environ(), "TMPDIR="+dir)
 	start := time.Now()
 	out, err := cmd.Output()
 	took := time.Since(start)

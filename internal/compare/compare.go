@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/verdict-bench/verdict/internal/sample"
@@ -234,12 +235,19 @@ func (r *Result) analyze() {
 	if r.Control != nil && r.Rule.MarginFromControl {
 		r.Rule.Margin = max(r.Rule.Margin, 2*r.Control.Floor)
 	}
-	for i := range r.Sides {
-		r.Sides[i] = describe(r.milliseconds(i))
-	}
+	// The parts do not depend on each other, and each takes seconds when logs
+	// of millions of lines are compared.
+	var parts sync.WaitGroup
+	parts.Go(r.secondary)
+	parts.Go(r.diagnose)
+	parts.Go(func() {
+		for i := range r.Sides {
+			r.Sides[i] = describe(r.milliseconds(i))
+		}
+	})
 	r.estimate()
-	r.secondary()
-	r.diagnose()
+	parts.Wait()
+	r.disagreement()
 	r.forecast()
 	r.decide()
 }

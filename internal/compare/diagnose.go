@@ -66,15 +66,6 @@ func (r *Result) diagnose() {
 	r.smallBlocks()
 	r.covariates(d)
 	r.mixture(d)
-	if t := r.Estimates; t.Typical.N > 0 {
-		if total := r.metric(TotalTime); total != nil && stat.SignsDiffer(math.Log(t.Typical.Center), total.Ratio.Center) {
-			if t.Typical.Center < 1 {
-				g.warn("a typical block is faster and the total slower: look at the tail")
-			} else {
-				g.warn("a typical block is slower and the total faster: look at the tail")
-			}
-		}
-	}
 	if c := r.Control; !c.Quiet() {
 		g.warn("the A/A control shows a shift between the two places (%s)", c)
 	}
@@ -82,6 +73,20 @@ func (r *Result) diagnose() {
 
 func (g *Diagnosis) warn(format string, args ...any) {
 	g.Warnings = append(g.Warnings, fmt.Sprintf(format, args...))
+}
+
+// disagreement says when a typical block and the total moved in opposite
+// directions.
+func (r *Result) disagreement() {
+	t, total := r.Estimates.Typical, r.metric(TotalTime)
+	if t.N == 0 || len(r.Pairs) < r.Rule.MinPairs || total == nil || !stat.SignsDiffer(math.Log(t.Center), total.Ratio.Center) {
+		return
+	}
+	if t.Center < 1 {
+		r.Diagnosis.warn("a typical block is faster and the total slower: look at the tail")
+	} else {
+		r.Diagnosis.warn("a typical block is slower and the total faster: look at the tail")
+	}
 }
 
 // mixture looks for two groups of ratios.

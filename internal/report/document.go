@@ -127,6 +127,9 @@ func measured(r *compare.Result) string {
 	if g := r.Groups; g != nil {
 		return fmt.Sprintf("%d against %d %s", len(g.MS[1]), len(g.MS[0]), plural(r.Subject.Unit()))
 	}
+	if len(r.Pairs) == 1 {
+		return "1 pair"
+	}
 	return fmt.Sprintf("%d pairs", len(r.Pairs))
 }
 

@@ -196,47 +196,56 @@ const audit = `(() => {
   return wrong;
 })()`
 
-// pages are the runs that the browser looks at.
-func pages(t *testing.T) map[string]*Run {
-	runs := cases()
-	for name, r := range htmlCases(t) {
-		runs[name] = r
-	}
-	return runs
+// view is a width of the window and a theme.
+type view struct {
+	width int64
+	theme string
 }
 
 func TestHTML_browser(t *testing.T) {
 	b := startBrowser(t)
-	shots := os.Getenv(screenshots)
-	for name, run := range pages(t) {
-		address := fileOf(t, name, run)
-		for _, width := range []int64{360, 820, 1440} {
-			for _, theme := range []string{"light", "dark"} {
-				b.look(t, address, width, theme)
-				at := fmt.Sprintf("%s-%d-%s", name, width, theme)
-				if got, want := evaluate[string](t, b, "getComputedStyle(document.body).backgroundColor"), map[string]string{"light": "rgb(255, 255, 255)", "dark": "rgb(16, 21, 27)"}[theme]; got != want {
-					t.Errorf("%s: the background is %s, want %s", at, got, want)
-				}
-				problems, requests := b.heard()
-				if len(problems) > 0 {
-					t.Errorf("%s: %q", at, problems)
-				}
-				for _, r := range requests {
-					if r != address && !strings.HasPrefix(r, "data:") {
-						t.Errorf("%s: the page asked for %s", at, r)
-					}
-				}
-				if !slices.Contains(requests, address) {
-					t.Errorf("%s: the request of the page itself was not seen: %q", at, requests)
-				}
-				if shots != "" {
-					shoot(t, b, filepath.Join(shots, at+".png"))
-				}
-				evaluate[bool](t, b, `(document.querySelectorAll("details").forEach((d) => { d.open = true; }), true)`)
-				for _, wrong := range evaluate[[]string](t, b, audit) {
-					t.Errorf("%s: %s", at, wrong)
-				}
+	all := []view{{360, "light"}, {360, "dark"}, {820, "light"}, {820, "dark"}, {1440, "light"}, {1440, "dark"}}
+	for name, run := range cases() {
+		visit(t, b, name, run, all)
+	}
+	for name, run := range htmlCases(t) {
+		if name == "realistic" {
+			visit(t, b, name, run, all)
+			continue
+		}
+		visit(t, b, name, run, []view{{360, "light"}, {1440, "dark"}})
+	}
+}
+
+// visit looks at the page of a run: at its layout, at what it asks for and at
+// what the browser has to say about it.
+func visit(t *testing.T, b *browser, name string, run *Run, views []view) {
+	t.Helper()
+	address := fileOf(t, name, run)
+	for _, v := range views {
+		b.look(t, address, v.width, v.theme)
+		at := fmt.Sprintf("%s-%d-%s", name, v.width, v.theme)
+		if got, want := evaluate[string](t, b, "getComputedStyle(document.body).backgroundColor"), map[string]string{"light": "rgb(255, 255, 255)", "dark": "rgb(16, 21, 27)"}[v.theme]; got != want {
+			t.Errorf("%s: the background is %s, want %s", at, got, want)
+		}
+		if shots := os.Getenv(screenshots); shots != "" {
+			shoot(t, b, filepath.Join(shots, at+".png"))
+		}
+		evaluate[bool](t, b, `(document.querySelectorAll("details").forEach((d) => { d.open = true; }), true)`)
+		for _, wrong := range evaluate[[]string](t, b, audit) {
+			t.Errorf("%s: %s", at, wrong)
+		}
+		problems, requests := b.heard()
+		if len(problems) > 0 {
+			t.Errorf("%s: %q", at, problems)
+		}
+		for _, r := range requests {
+			if r != address && !strings.HasPrefix(r, "data:") {
+				t.Errorf("%s: the page asked for %s", at, r)
 			}
+		}
+		if !slices.Contains(requests, address) {
+			t.Errorf("%s: the request of the page itself was not seen: %q", at, requests)
 		}
 	}
 }
@@ -260,8 +269,9 @@ func shoot(t *testing.T, b *browser, path string) {
 // everything that is not text.
 func TestHTML_accessibility(t *testing.T) {
 	b := startBrowser(t)
+	runs := cases()
 	for _, name := range []string{"improves", "unpaired", "proofs", "empty"} {
-		b.look(t, fileOf(t, name, cases()[name]), 1440, "light")
+		b.look(t, fileOf(t, name, runs[name]), 1440, "light")
 		tree, err := chromedp.Run(b.ctx, func(ctx context.Context, target *chromedp.Target) (accessibility.GetFullAXTreeResult, error) {
 			return cdp.Call(ctx, target, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
 		})
@@ -319,7 +329,7 @@ func spoken(v *accessibility.Value) string {
 // script.
 func TestHTML_reading(t *testing.T) {
 	b := startBrowser(t)
-	address := fileOf(t, "improves", cases()["improves"])
+	address := fileOf(t, "improves", made(200, nil))
 	b.look(t, address, 820, "light")
 	readout := func() string {
 		return evaluate[string](t, b, `document.querySelector("#ratios .readout").textContent`)
@@ -363,7 +373,7 @@ func TestHTML_reading(t *testing.T) {
 // lists.
 func TestHTML_print(t *testing.T) {
 	b := startBrowser(t)
-	b.look(t, fileOf(t, "improves", cases()["improves"]), 820, "dark")
+	b.look(t, fileOf(t, "improves", made(200, nil)), 820, "dark")
 	b.do(t, chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 			Media: "print", Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}})

@@ -275,6 +275,7 @@ func TestHTML_hostileText(t *testing.T) {
 
 // Every picture says what is missing in place of an empty axis.
 func TestHTML_missing(t *testing.T) {
+	runs := cases()
 	for _, c := range []struct{ name, section, want string }{
 		{"empty", "series", "there is none"},
 		{"empty", "distributions", "Nothing was measured on both sides"},
@@ -288,7 +289,7 @@ func TestHTML_missing(t *testing.T) {
 		{"invalid", "effect", "no statement about speed"},
 	} {
 		got := ""
-		for _, e := range elements(t, renderHTML(t, cases()[c.name])) {
+		for _, e := range elements(t, renderHTML(t, runs[c.name])) {
 			if e.name == "section" && e.attr["id"] == c.section {
 				got = e.words()
 			}

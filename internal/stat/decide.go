@@ -34,8 +34,8 @@ const (
 	// Stopped: fewer pairs than planned, and no more to come. Only the
 	// sequence may decide, and too few pairs are invalid.
 	Stopped
-	// Planned: exactly the planned pairs. The sequence, and if it is silent
-	// the one fixed-n analysis.
+	// Planned: exactly the planned pairs. The one fixed-n analysis, and if it
+	// shows no direction the sequence.
 	Planned
 	// Extended: more pairs than planned. Only the sequence may decide.
 	Extended
@@ -82,6 +82,10 @@ type Decision struct {
 
 // Decide applies the table of verdicts. The margin acts on the log scale:
 // delta is ln(1+margin), the ratio interval (1/(1+m), 1+m).
+//
+// At the planned number of pairs the fixed-n interval comes first, so that it
+// is the one printed, also when the sequence agrees. The order costs nothing:
+// both error rates are spent together either way.
 func Decide(e Evidence) Decision {
 	if e.MinPairs == 0 {
 		e.MinPairs = MinPairs
@@ -95,23 +99,19 @@ func Decide(e Evidence) Decision {
 		return Decision{Verdict: Inconclusive, Interval: e.Final, Reasons: e.Undecidable}
 	}
 	delta := math.Log1p(e.Margin)
-	if e.Sequence.N > 0 && e.Batches >= MinBatches && e.Pairs >= e.MinPairs {
-		if d, ok := direction(e.Sequence, delta); ok {
-			d.Live = true
+	if e.Stage == Planned {
+		if d, ok := direction(e.Final, delta); ok {
 			return d
 		}
-		if e.Stage == Extended && e.Sequence.Within(-delta, delta) {
-			return Decision{Verdict: NoEffect, Interval: e.Sequence, Live: true}
-		}
+	}
+	if d, ok := e.live(delta); ok {
+		return d
 	}
 	if e.Stage != Planned {
 		return Decision{
 			Verdict: Inconclusive, Interval: e.Sequence,
 			Reasons: []string{"the sequence has not decided"},
 		}
-	}
-	if d, ok := direction(e.Final, delta); ok {
-		return d
 	}
 	if e.Inner.N > 0 && e.Inner.Within(-delta, delta) {
 		return Decision{Verdict: NoEffect, Interval: e.Final}
@@ -120,6 +120,21 @@ func Decide(e Evidence) Decision {
 		Verdict: Inconclusive, Interval: e.Final,
 		Reasons: []string{"the interval holds no effect as well as one beyond the margin"},
 	}
+}
+
+// live is what the sequence decides, if it does.
+func (e Evidence) live(delta float64) (Decision, bool) {
+	if e.Sequence.N == 0 || e.Batches < MinBatches || e.Pairs < e.MinPairs {
+		return Decision{}, false
+	}
+	if d, ok := direction(e.Sequence, delta); ok {
+		d.Live = true
+		return d, true
+	}
+	if e.Stage == Extended && e.Sequence.Within(-delta, delta) {
+		return Decision{Verdict: NoEffect, Interval: e.Sequence, Live: true}, true
+	}
+	return Decision{}, false
 }
 
 // direction is the verdict of an interval that lies wholly on one side of no

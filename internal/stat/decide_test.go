@@ -1,7 +1,6 @@
 package stat
 
 import (
-	"encoding/json"
 	"math"
 	"testing"
 )
@@ -31,6 +30,12 @@ func TestDecide(t *testing.T) {
 		{"seven batches decide nothing", Evidence{Pairs: 90, Batches: 7, Sequence: span(0.06, 0.3)}, Inconclusive, false, false},
 		{"the final interval is not looked at early", Evidence{Pairs: 90, Batches: 9, Sequence: span(-1, 1), Final: span(-1, -0.5)}, Inconclusive, false, false},
 		{"final improves", Evidence{Stage: Planned, Pairs: 200, Sequence: span(-1, 1), Batches: 20, Final: span(-0.2, -0.01), Inner: span(-0.19, -0.02)}, Improves, false, false},
+		{"final comes before the sequence", Evidence{Stage: Planned, Pairs: 200, Sequence: span(-0.3, -0.1), Batches: 20, Final: span(-0.2, -0.01)}, Improves, false, false},
+		{"final comes before a sequence of the other sign", Evidence{Stage: Planned, Pairs: 200, Sequence: span(0.1, 0.3), Batches: 20, Final: span(-0.2, -0.01)}, Improves, false, false},
+		{"the sequence, when final has no direction", Evidence{Stage: Planned, Pairs: 200, Sequence: span(-0.3, -0.1), Batches: 20, Final: span(-0.2, 0.01), Inner: span(-0.04, 0.005)}, Improves, true, true},
+		{"the sequence without a final interval", Evidence{Stage: Planned, Pairs: 200, Sequence: span(0.01, 0.3), Batches: 20}, Regresses, true, false},
+		{"a short sequence does not stand in", Evidence{Stage: Planned, Pairs: 200, Sequence: span(0.01, 0.3), Batches: 7, Final: span(-0.01, 0.3)}, Inconclusive, false, false},
+		{"at the planned pairs the sequence shows no lack of effect", Evidence{Stage: Planned, Pairs: 200, Batches: 20, Sequence: span(-0.04, 0.04), Final: span(-0.06, 0.06), Inner: span(-0.055, 0.055)}, Inconclusive, false, false},
 		{"final improves beyond the margin", Evidence{Stage: Planned, Pairs: 200, Final: span(-0.2, -delta-1e-9)}, Improves, false, true},
 		{"final regresses", Evidence{Stage: Planned, Pairs: 200, Final: span(1e-9, 0.1)}, Regresses, false, false},
 		{"touching zero is no direction", Evidence{Stage: Planned, Pairs: 200, Final: span(0, 0.1), Inner: span(0.01, 0.1)}, Inconclusive, false, false},
@@ -52,30 +57,13 @@ func TestDecide(t *testing.T) {
 		if (got.Verdict == Invalid || got.Verdict == Inconclusive) == (len(got.Reasons) == 0) {
 			t.Errorf("%s: %s with reasons %q", c.name, got.Verdict, got.Reasons)
 		}
-	}
-}
-
-// JSON has no infinities: an unbounded end and a missing p-value are null or
-// absent, and everything else is there.
-func TestInterval_json(t *testing.T) {
-	v := Interval{
-		Center: 0.9, Low: 0.8, High: math.Inf(1), Confidence: 0.95, N: 12, DF: 3,
-		Kind: KindSREWC, Unit: UnitRatio, P: math.NaN(), Warnings: []string{"few"},
-	}
-	raw, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := `{"center":0.9,"low":0.8,"high":null,"confidence":0.95,"n":12,"df":3,"kind":"SR-EWC","unit":"ratio","warnings":["few"]}`
-	if string(raw) != want {
-		t.Errorf("JSON\n%s, want\n%s", raw, want)
-	}
-	raw, err = json.Marshal(Interval{Low: math.Inf(-1), P: 0.5})
-	if err != nil {
-		t.Fatal(err)
-	}
-	want = `{"center":0,"low":null,"high":0,"confidence":0,"n":0,"kind":"","unit":"","p":0.5,"warnings":[]}`
-	if string(raw) != want {
-		t.Errorf("JSON\n%s, want\n%s", raw, want)
+		// What is printed is what decided.
+		decided := c.e.Final
+		if got.Live || c.e.Stage != Planned {
+			decided = c.e.Sequence
+		}
+		if got.Verdict != Invalid && (got.Interval.Low != decided.Low || got.Interval.High != decided.High) {
+			t.Errorf("%s: the interval is [%v, %v], want [%v, %v]", c.name, got.Interval.Low, got.Interval.High, decided.Low, decided.High)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package stat
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Limits from which a diagnostic warns. They are choices, not results.
@@ -46,11 +47,13 @@ func Diagnose(d []float64, confidence float64) (Diagnostics, error) {
 		g.VarianceRatio = omega / (sd * sd)
 	}
 	g.outliers(d)
+	zeros := 0
 	for _, v := range d {
 		if v == 0 {
-			g.ZeroShare += 1 / float64(len(d))
+			zeros++
 		}
 	}
+	g.ZeroShare = float64(zeros) / float64(len(d))
 	if v, err := drift(d, confidence); err == nil {
 		g.Drift = v
 	}
@@ -61,7 +64,8 @@ func Diagnose(d []float64, confidence float64) (Diagnostics, error) {
 // outliers fills the share and the position of values far from the median.
 // With more than half of the values equal there is no scale to be far by.
 func (g *Diagnostics) outliers(d []float64) {
-	median := Quantile(sortedCopy(d), 0.5)
+	scratch := slices.Clone(d)
+	median := middleOf(scratch)
 	away := make([]float64, len(d))
 	for i, v := range d {
 		away[i] = math.Abs(v - median)
@@ -69,15 +73,29 @@ func (g *Diagnostics) outliers(d []float64) {
 			g.Largest = i
 		}
 	}
-	mad := Quantile(sortedCopy(away), 0.5)
+	copy(scratch, away)
+	mad := middleOf(scratch)
 	if mad == 0 {
 		return
 	}
+	far := 0
 	for _, a := range away {
 		if a/mad > outlierMADs {
-			g.OutlierShare += 1 / float64(len(d))
+			far++
 		}
 	}
+	g.OutlierShare = float64(far) / float64(len(d))
+}
+
+// middleOf is the median of x, which it reorders.
+func middleOf(x []float64) float64 {
+	k := (len(x) - 1) / 2
+	low := nth(x, k)
+	if len(x)%2 == 1 {
+		return low
+	}
+	// What stands behind rank k is not below it.
+	return low + (slices.Min(x[k+1:])-low)/2
 }
 
 // drift compares the halves of d.

@@ -1,7 +1,6 @@
 package stat
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 
@@ -91,42 +90,6 @@ func (v Interval) SE() float64 {
 // which intervals at other levels and tests follow.
 func (v Interval) Estimate() Estimate {
 	return Estimate{Value: v.Center, SE: v.SE(), DF: v.DF}
-}
-
-// MarshalJSON writes the fields under stable names. An unbounded end and a
-// missing p-value are null, because JSON has no infinities.
-func (v Interval) MarshalJSON() ([]byte, error) {
-	type fields struct {
-		Center     *float64 `json:"center"`
-		Low        *float64 `json:"low"`
-		High       *float64 `json:"high"`
-		Confidence float64  `json:"confidence"`
-		N          int      `json:"n"`
-		DF         *float64 `json:"df,omitempty"`
-		Kind       string   `json:"kind"`
-		Unit       string   `json:"unit"`
-		P          *float64 `json:"p,omitempty"`
-		Seed       uint64   `json:"seed,omitempty"`
-		Warnings   []string `json:"warnings"`
-	}
-	number := func(x float64) *float64 {
-		if math.IsNaN(x) || math.IsInf(x, 0) {
-			return nil
-		}
-		return &x
-	}
-	f := fields{
-		Center: number(v.Center), Low: number(v.Low), High: number(v.High),
-		Confidence: v.Confidence, N: v.N, Kind: v.Kind, Unit: v.Unit,
-		P: number(v.P), Seed: v.Seed, Warnings: v.Warnings,
-	}
-	if v.DF != 0 {
-		f.DF = number(v.DF)
-	}
-	if f.Warnings == nil {
-		f.Warnings = []string{}
-	}
-	return json.Marshal(f)
 }
 
 // Estimate is a number with a standard error and a Student t reference

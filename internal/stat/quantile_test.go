@@ -68,6 +68,7 @@ func TestResampler_againstExplicitResamples(t *testing.T) {
 	got := make([]float64, len(ps))
 	for range 20 {
 		r.draw(rng)
+		r.count()
 		var a, b []float64
 		for i, c := range r.counts {
 			for range c {
@@ -97,6 +98,7 @@ func TestResampler_runsAreConsecutive(t *testing.T) {
 	}
 	r := must(newResampler(x, x, []float64{0.5}))
 	r.draw(rand.New(rand.NewPCG(53, 1)))
+	r.count()
 	drawn, starts := 0, 0
 	for i, c := range r.counts {
 		drawn += int(c)

@@ -195,7 +195,7 @@ func Correct(ab, aa Interval, confidence float64) (Interval, error) {
 	}
 	v := difference(ab, aa).Interval(confidence)
 	v.N, v.Kind, v.Unit = ab.N, KindCorrected, UnitLogRatio
-	v.Warnings = slices.Concat(ab.Warnings, aa.Warnings)
+	v.Warnings = ab.Warnings
 	return v, nil
 }
 

@@ -18,7 +18,7 @@ import (
 type SignedRank struct {
 	// padded is sorted between two infinities, which end every walk.
 	padded, sorted []float64
-	order          []int // order[k] is the position in d of sorted[k]
+	order          []int32 // order[k] is the position in d of sorted[k]
 	ranks          []float64
 	cos            *cosines
 	averages       sums // of Walsh; empty until the center is asked for
@@ -41,13 +41,13 @@ func newSignedRank(d []float64, cos *cosines) (*SignedRank, error) {
 		cos = newCosines(n, Nu(n))
 	}
 	r := &SignedRank{
-		padded: make([]float64, n+2), order: make([]int, n),
+		padded: make([]float64, n+2), order: make([]int32, n),
 		ranks: make([]float64, n), cos: cos,
 	}
 	r.padded[0], r.padded[n+1] = math.Inf(-1), math.Inf(1)
 	r.sorted = r.padded[1 : n+1]
 	for k, p := range placed(d) {
-		r.sorted[k], r.order[k] = p.value, p.at
+		r.sorted[k], r.order[k] = p.value, int32(p.at)
 	}
 	for _, th := range [2]float64{r.sorted[n/2], 0} {
 		if _, omega := r.signedRanks(th); omega <= noSpread*meanSquare(r.ranks) {
@@ -155,14 +155,6 @@ func (r *SignedRank) assign(from, to int, s float64) {
 	}
 }
 
-// halvings is how often an end of the interval is bisected at most. From
-// isolated on, every third time, it is worth looking whether a single Walsh
-// average is left; at 200 pairs one is after about 15.
-const (
-	halvings = 64
-	isolated = 12
-)
-
 // Interval is the Hodges-Lehmann center with the centers that the test does
 // not reject at 1-confidence, on the log scale. P tests a center of zero. An
 // end that even the most extreme value does not reject is infinite.
@@ -181,35 +173,10 @@ func (r *SignedRank) Interval(confidence float64) Interval {
 	return v
 }
 
-// end bisects from the center towards extreme for the place where sign*T
-// crosses t. T only changes at Walsh averages, so the search is over once a
-// single one is left: that is the end, to the last bit.
+// end is where sign*T crosses t on the way from the center to extreme.
 func (r *SignedRank) end(extreme, sign, t float64) float64 {
-	rejected := func(th float64) bool { return sign*r.Statistic(th) > t }
-	if !rejected(extreme) {
-		return math.Inf(-int(sign))
-	}
-	in, out := r.Center(), extreme
-	for i := range halvings {
-		mid := in + (out-in)/2
-		if mid == in || mid == out {
-			break
-		}
-		if rejected(mid) {
-			out = mid
-		} else {
-			in = mid
-		}
-		if i >= isolated && i%3 == 0 {
-			if w, only := r.averages.only(min(in, out), max(in, out)); only {
-				if rejected(w) {
-					w = math.Nextafter(w, in)
-				}
-				return w
-			}
-		}
-	}
-	return in
+	c := crossing{r: r, sign: sign, t: t, jump: r.N() > bisected}
+	return c.bisect(extreme)
 }
 
 // Equivalence tests that the center lies inside (-delta, delta), on the log

@@ -3,7 +3,6 @@ package stat
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"gonum.org/v1/gonum/stat/distuv"
 )
@@ -32,25 +31,52 @@ func MannWhitney(test, baseline []float64) (RankSumTest, error) {
 			return RankSumTest{}, fmt.Errorf("mann-whitney: %w", err)
 		}
 	}
+	return mannWhitney(sortedCopy(test), sortedCopy(baseline)), nil
+}
+
+// mannWhitney takes ascending values.
+func mannWhitney(test, baseline []float64) RankSumTest {
 	m, n := float64(len(test)), float64(len(baseline))
-	ranks, ties := midranks(slices.Concat(test, baseline))
-	w := RankSumTest{U: -m * (m + 1) / 2}
-	for _, r := range ranks[:len(test)] {
-		w.U += r
-	}
-	w.Faster = 1 - w.U/(m*n)
+	u, ties := rankSum(test, baseline)
+	w := RankSumTest{U: u, Faster: 1 - u/(m*n)}
 	w.Exact = len(test) < exactSamples && len(baseline) < exactSamples && ties == 0
 	if w.Exact {
 		c := rankSumCDF(len(test), len(baseline))
 		below := c[int(w.U)]
 		above := c[int(m*n-w.U)]
 		w.P = math.Min(1, 2*math.Min(below, above))
-		return w, nil
+		return w
 	}
 	total := m + n
 	sd := math.Sqrt(m * n / 12 * (total + 1 - ties/(total*(total-1))))
 	w.P = correctedNormalP(w.U-m*n/2, sd)
-	return w, nil
+	return w
+}
+
+// rankSum is the number of pairs with x above y, ties by half, of ascending
+// values. ties is the sum of t³-t over the groups of t equal values of either.
+func rankSum(x, y []float64) (u, ties float64) {
+	i, j := 0, 0
+	for i < len(x) || j < len(y) {
+		v := math.Inf(1)
+		if i < len(x) {
+			v = x[i]
+		}
+		if j < len(y) {
+			v = min(v, y[j])
+		}
+		ofX, ofY := i, j
+		for i < len(x) && x[i] == v {
+			i++
+		}
+		for j < len(y) && y[j] == v {
+			j++
+		}
+		a, b := float64(i-ofX), float64(j-ofY)
+		u += a * (float64(ofY) + b/2)
+		ties += (a+b)*(a+b)*(a+b) - (a + b)
+	}
+	return u, ties
 }
 
 // rankSumCDF is P(U <= u), u = 0..mn, for sides of m and n values without
@@ -92,15 +118,17 @@ func rankSumCDF(m, n int) []float64 {
 // unit of the values: of logs it is the ratio. Sides below 50 values without
 // ties use the exact null distribution, and Confidence is what that achieves.
 func Shift(test, baseline []float64, confidence float64) (Interval, error) {
-	w, err := MannWhitney(test, baseline)
-	if err != nil {
-		return Interval{}, err
+	for _, x := range [][]float64{test, baseline} {
+		if err := finite(x, 1); err != nil {
+			return Interval{}, fmt.Errorf("shift: %w", err)
+		}
 	}
 	if !(confidence > 0 && confidence < 1) {
 		return Interval{}, fmt.Errorf("shift: confidence is %v and not between 0 and 1", confidence)
 	}
 	m, n := len(test), len(baseline)
-	d := differences(sortedCopy(test), sortedCopy(baseline))
+	x, y := sortedCopy(test), sortedCopy(baseline)
+	w, d := mannWhitney(x, y), differences(x, y)
 	v := Interval{
 		Center: d.median(), Low: math.Inf(-1), High: math.Inf(1),
 		Confidence: confidence, N: m + n, Kind: KindMannWhitney, P: w.P,
