@@ -27,6 +27,10 @@ func TestDocs_commands(t *testing.T) {
 	if len(found) == 0 {
 		t.Fatal("the documentation shows no command")
 	}
+	examples, err := filepath.Abs("../examples")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for command, where := range found {
 		t.Run(command, func(t *testing.T) {
 			if strings.Contains(command, "witness --local") {
@@ -34,6 +38,9 @@ func TestDocs_commands(t *testing.T) {
 			}
 			cmd := exec.Command("sh", "-c", command)
 			cmd.Dir = t.TempDir()
+			if err := os.Symlink(examples, filepath.Join(cmd.Dir, "examples")); err != nil {
+				t.Fatal(err)
+			}
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%q, shown in %v: %v\n%s", command, where, err, out)
 			}

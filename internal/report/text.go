@@ -21,9 +21,9 @@ func Text(w io.Writer, r *Run) error {
 	}
 	writeEffects(&b, d.Effects)
 	b.WriteString("\n" + d.Title + "\n")
-	fmt.Fprintf(&b, "  %-22s %15s %15s %15s\n", "Metric", "Baseline", "Test", "Improvement")
+	fmt.Fprintf(&b, "  %-22s %19s %19s %12s\n", "Metric", "Baseline", "Test", "Improvement")
 	for _, row := range d.Comparison {
-		fmt.Fprintf(&b, "  %s %s %s %s\n", pad(row[0], -22), pad(row[1], 15), pad(row[2], 15), pad(row[3], 15))
+		fmt.Fprintf(&b, "  %s %s %s %s\n", pad(row[0], -22), pad(row[1], 19), pad(row[2], 19), pad(row[3], 12))
 	}
 	b.WriteString("\nTest session\n")
 	for _, row := range d.Session {
