@@ -79,6 +79,9 @@ func (r *runner) measure(ctx context.Context, s plan.Step, n int) (err error) {
 	var last *proof
 	defer func() { err = errors.Join(err, r.settle(last)) }()
 	for done := range n {
+		if !warmUp && r.mayStop() {
+			return nil
+		}
 		t, err := r.source.next(ctx, func(note string, waiting time.Duration) {
 			p := r.watch.progress(done)
 			p.Note, p.Waiting = note, waiting
@@ -94,9 +97,6 @@ func (r *runner) measure(ctx context.Context, s plan.Step, n int) (err error) {
 			return err
 		}
 		r.Progress(r.watch.progress(done))
-		if !warmUp && r.mayStop() {
-			return nil
-		}
 		if last, err = r.pair(ctx, t, warmUp); err != nil {
 			return err
 		}

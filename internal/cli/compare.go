@@ -19,6 +19,7 @@ type compareOptions struct {
 	args             [2]string
 	names, metrics   [2]string
 	marginPercent    float64
+	marginGiven      bool
 	how              compare.Import
 	failOnRegression bool
 }
@@ -46,7 +47,8 @@ different blocks differ in content too.
 
 Exit status: 0 done, whatever the verdict; 2 bad usage or an input that cannot
 be read; 3 the verdict is "regresses" and --fail-on-regression was given; 4 a
-metrics page is not available; 5 the verdict is "invalid"; 130 interrupted.`,
+metrics page is not available; 5 the verdict is "invalid" or an input
+holds no measurement that can be used; 130 interrupted.`,
 		Example: `  # two logs of ethrex-replay
   verdict compare main.log pr.log
 
@@ -62,6 +64,7 @@ metrics page is not available; 5 the verdict is "invalid"; 130 interrupted.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.args = [2]string(args)
+			o.marginGiven = cmd.Flags().Changed("margin")
 			return runCompare(cmd.Context(), w, &o)
 		},
 	}
@@ -166,8 +169,22 @@ func (o *compareOptions) compare(ctx context.Context, w World) (*report.Run, err
 		run.Manifest.Sides[i].Side, run.Manifest.Sides[i].Ref = sample.Sides[i], m.Name
 		run.Warnings = append(run.Warnings, m.warnings...)
 	}
+	for i, in := range inputs {
+		if sources[i].Rule != nil {
+			o.judge(sources[i].Rule, in.side != sample.Sides[i])
+		}
+	}
 	run.Result, err = compare.Between(sources, o.how)
 	return run, err
+}
+
+// judge makes of the rule that a run registered what the flags ask for. It
+// counts when both sides are those of that run.
+func (o *compareOptions) judge(rule *compare.Rule, exchanged bool) {
+	*rule = (&reportOptions{marginGiven: o.marginGiven, marginPercent: o.marginPercent}).rule(*rule)
+	if exchanged && rule.Exploratory == "" {
+		rule.Exploratory = "the sides of the run are exchanged"
+	}
 }
 
 // read reads both inputs: files at once, standard input after them, because it

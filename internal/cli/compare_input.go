@@ -151,10 +151,14 @@ func (in compareInput) readRun() (*measurements, error) {
 	if err != nil {
 		return nil, err
 	}
+	rule, err := registeredRule(data)
+	if err != nil {
+		return nil, err
+	}
 	m := &measurements{
 		Source: compare.Source{
 			Name: in.String(), Kind: intake.Kind(fmt.Sprintf("%s side of a run", in.side)),
-			Network: data.Manifest.Network, Run: realPath(in.path),
+			Network: data.Manifest.Network, Run: realPath(in.path), Rule: &rule,
 			Records: data.Records[in.side.Index()],
 		},
 		side: data.Manifest.Sides[in.side.Index()],

@@ -2,7 +2,7 @@ package cli
 
 import (
 	"fmt"
-	"strings"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -76,7 +76,7 @@ func checkMargin(percent float64) error {
 // rule is the registered rule, or what the flags make of it, marked as such.
 func (o *reportOptions) rule(registered compare.Rule) compare.Rule {
 	margin := o.marginPercent / 100
-	if !o.marginGiven || margin == registered.Margin {
+	if !o.marginGiven || margin == registered.Margin && !registered.MarginFromControl {
 		return registered
 	}
 	rule := registered
@@ -96,20 +96,30 @@ func readRun(dir string, rule func(compare.Rule) compare.Rule) (*report.Run, err
 	if err != nil {
 		return nil, err
 	}
-	if got, want := spec.Hash(data.Spec), data.Manifest.SpecHash; got != want {
-		return nil, fault.Newf(fault.Usage, "%s/%s was changed after the run began: its hash is %s, registered was %s",
-			strings.TrimSuffix(dir, "/"), store.SpecName, got, want).
-			Hint("restore the file: the rule that judges a run is fixed before its first sample")
-	}
-	s, err := spec.Decode(data.Spec)
+	registered, err := registeredRule(data)
 	if err != nil {
-		return nil, fmt.Errorf("%s/%s: %w", dir, store.SpecName, err)
+		return nil, err
 	}
 	return &report.Run{
 		Manifest: data.Manifest,
-		Result:   compare.Analyze(data.Records, rule(compare.RuleOf(&s))),
+		Result:   compare.Analyze(data.Records, rule(registered)),
 		Records:  data.Records,
 		Dir:      dir,
 		Warnings: data.Warnings,
 	}, nil
+}
+
+// registeredRule is the rule in a run's own spec, which must be the one that the
+// run began with.
+func registeredRule(data *store.Data) (compare.Rule, error) {
+	name := filepath.Join(data.Dir, store.SpecName)
+	if got, want := spec.Hash(data.Spec), data.Manifest.SpecHash; got != want {
+		return compare.Rule{}, fault.Newf(fault.Usage, "%s was changed after the run began: its hash is %s, registered was %s", name, got, want).
+			Hint("restore the file: the rule that judges a run is fixed before its first sample")
+	}
+	s, err := spec.Decode(data.Spec)
+	if err != nil {
+		return compare.Rule{}, fmt.Errorf("%s: %w", name, err)
+	}
+	return compare.RuleOf(&s), nil
 }

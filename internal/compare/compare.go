@@ -38,6 +38,8 @@ type Rule struct {
 	// MaxUnpaired is the share of attempted blocks that may lack a pair
 	// before the pairs count as selected.
 	MaxUnpaired float64
+	// Timeout is the time limit of one request, 0 when it is not known.
+	Timeout time.Duration
 	// Seed starts the bootstrap.
 	Seed uint64
 	// Exploratory says in what the rule differs from the one that was
@@ -56,7 +58,7 @@ func RuleOf(s *spec.Witness) Rule {
 		Margin: s.Margin, MarginFromControl: s.MarginFromControl,
 		AlphaLive: s.AlphaLive, AlphaFinal: s.AlphaFinal,
 		Planned: s.Blocks, Batch: s.Batch, MinPairs: s.MinPairs,
-		MaxUnpaired: s.MaxUnpaired, Seed: s.Seed,
+		MaxUnpaired: s.MaxUnpaired, Timeout: s.Timeout, Seed: s.Seed,
 	}
 }
 
@@ -124,7 +126,7 @@ type Result struct {
 	Stage   stat.Stage
 	Pairs   []Pair
 	WarmUps int
-	// Attempted counts the blocks that were asked for on either side, warm-ups
+	// Attempted counts the blocks that both sides were asked for, warm-ups
 	// aside.
 	Attempted int
 	Excluded  []Exclusion
@@ -154,8 +156,12 @@ type Result struct {
 	Gaps     [2][]sample.Gap
 	Warnings []string
 
-	// asked counts the blocks that were asked for and not skipped.
+	// asked counts the blocks that either side was asked for.
 	asked int
+	// counted are the log ratios of the pairs and of the timeouts blocks on
+	// which one side timed out, in block order, at the time limit.
+	counted  []float64
+	timeouts int
 	// conflicts counts heights at which the sides have different blocks.
 	conflicts int
 }
@@ -233,7 +239,7 @@ func (r *Result) stage() stat.Stage {
 // analyze does everything that follows from the pairs.
 func (r *Result) analyze() {
 	if r.Control != nil && r.Rule.MarginFromControl {
-		r.Rule.Margin = max(r.Rule.Margin, 2*r.Control.Floor)
+		r.Rule.Margin = max(r.Rule.Margin, math.Expm1(2*math.Log1p(r.Control.Floor)))
 	}
 	// The parts do not depend on each other, and each takes seconds when logs
 	// of millions of lines are compared.
@@ -248,6 +254,8 @@ func (r *Result) analyze() {
 	r.estimate()
 	parts.Wait()
 	r.disagreement()
+	r.straddles()
+	r.atTheLimit()
 	r.forecast()
 	r.decide()
 }

@@ -37,6 +37,9 @@ type Diagnosis struct {
 	// first blocks of the smaller group.
 	Mixture *stat.Mixture
 	Mixed   []uint64
+	// Straddles says that the typical effect lies between the groups and so is
+	// the effect of no block.
+	Straddles bool
 	// Warnings are those of the diagnostics and of the checks here.
 	Warnings []string
 }
@@ -101,12 +104,48 @@ func (r *Result) mixture(d []float64) {
 	for _, i := range at[:min(len(at), listedBlocks)] {
 		g.Mixed = append(g.Mixed, r.Pairs[i].Number)
 	}
-	small, large := m.Low, m.High
+	g.warn("%s, as when some witnesses were stored and others made on demand", r.twoGroups())
+}
+
+// sizes are the groups of the mixture, the smaller one first.
+func sizes(m *stat.Mixture) (small, large stat.Group) {
 	if m.High.N < m.Low.N {
-		small, large = large, small
+		return m.High, m.Low
 	}
-	g.warn("the ratios fall into two groups, as when some witnesses were stored and others made on demand: %d of %d pairs about %.3g (first: %d), the others about %.3g; the typical effect is that of the larger group",
-		small.N, len(d), math.Exp(small.Center), g.Mixed[0], math.Exp(large.Center))
+	return m.Low, m.High
+}
+
+// twoGroups tells the mixture.
+func (r *Result) twoGroups() string {
+	small, large := sizes(r.Diagnosis.Mixture)
+	return fmt.Sprintf("the ratios fall into two groups: %d of %d pairs about %.3g (first: %d), the others about %.3g",
+		small.N, len(r.Pairs), math.Exp(small.Center), r.Diagnosis.Mixed[0], math.Exp(large.Center))
+}
+
+// straddles finds out whether the typical effect is that of the larger group.
+// It is an average over pairs of blocks, which a large smaller group pulls away.
+func (r *Result) straddles() {
+	m, t := r.Diagnosis.Mixture, r.Estimates.Typical
+	if m == nil || t.N == 0 {
+		return
+	}
+	_, large := sizes(m)
+	r.Diagnosis.Straddles = math.Abs(math.Log(t.Center)-large.Center) > large.SD
+}
+
+// atTheLimit says what the typical effect is when answers that timed out count
+// as long as the time limit: they are not missing at random.
+func (r *Result) atTheLimit() {
+	if r.timeouts == 0 || len(r.Pairs) < r.Rule.MinPairs {
+		return
+	}
+	ranks, err := stat.NewSignedRank(r.counted)
+	if err != nil {
+		return
+	}
+	v := ranks.Interval(1 - r.Rule.AlphaFinal).Exp()
+	r.Diagnosis.warn("with %d timed-out answers counted as long as the time limit of %v, the typical effect is %.4f [%.4f, %.4f] (%s %% interval)",
+		r.timeouts, r.Rule.Timeout, v.Center, v.Low, v.High, Percent(v.Confidence))
 }
 
 // smallBlocks looks at blocks whose ratio says little and at the clock.

@@ -129,7 +129,7 @@ func (r *Result) correct(typical, inner stat.Interval, delta float64) {
 	}
 	if err != nil {
 		r.warn("the effect is not corrected by the A/A control: %v", err)
-		r.Control.Corrects = false
+		r.Control.Corrects, r.Control.Why = false, err.Error()
 		return
 	}
 	e.Final, e.Inner = final.Exp(), inner.Exp()

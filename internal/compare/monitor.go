@@ -73,7 +73,7 @@ func (m *Monitor) plan() {
 	}
 	v := ranks.Interval(1 - m.rule.AlphaFinal)
 	if v.Bounded() {
-		m.forecast = forecastOf(stat.Sigma(v), v.DF, len(m.d), m.rule)
+		m.forecast = forecastOf(stat.Sigma(v), len(m.d), m.rule)
 	}
 }
 

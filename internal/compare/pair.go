@@ -81,7 +81,7 @@ func (r *Result) gather(records [2][]sample.Record) []*block {
 				continue
 			}
 			b.side[i] = s
-			if s.Status != sample.OK && !s.WarmUp {
+			if s.Status != sample.OK && s.Status != sample.Skipped && !s.WarmUp {
 				r.Failures[i][s.Status]++
 			}
 		}
@@ -105,9 +105,11 @@ func (r *Result) pair(blocks []*block) {
 			r.checkParity(b)
 			continue
 		}
-		r.Attempted++
 		if wasAsked(base) || wasAsked(test) {
 			r.asked++
+		}
+		if wasAsked(base) && wasAsked(test) {
+			r.Attempted++
 		}
 		if reason := unpaired(b, hashes[b.number]); reason != "" {
 			r.exclude(reason, b.number)
@@ -123,12 +125,28 @@ func (r *Result) pair(blocks []*block) {
 			continue
 		}
 		r.Pairs = append(r.Pairs, pairOf(base, test))
+		r.counted = append(r.counted, r.Pairs[len(r.Pairs)-1].D)
 	}
 	slices.SortStableFunc(r.Excluded, func(a, b Exclusion) int { return cmp.Compare(b.Count, a.Count) })
 }
 
 // wasAsked reports whether a side was asked for the block at all.
 func wasAsked(s *sample.Sample) bool { return s != nil && s.Status != sample.Skipped }
+
+// timedOut keeps what a block on which one side timed out would be if the
+// answer had come at the time limit. The ranks make that safe.
+func (r *Result) timedOut(base, test *sample.Sample) {
+	limit := float64(r.Rule.Timeout.Nanoseconds())
+	switch {
+	case limit <= 0:
+	case test.Status == sample.Timeout && base.TotalNS > 0:
+		r.counted = append(r.counted, ratio(float64(base.TotalNS), limit))
+		r.timeouts++
+	case base.Status == sample.Timeout && test.TotalNS > 0:
+		r.counted = append(r.counted, ratio(limit, float64(test.TotalNS)))
+		r.timeouts++
+	}
+}
 
 // pairOf is the pair of two good samples.
 func pairOf(base, test *sample.Sample) Pair {
@@ -152,6 +170,7 @@ func (r *Result) oneSided(b *block) {
 		} else {
 			r.Parity.only[1]++
 		}
+		r.timedOut(base, test)
 	}
 }
 
@@ -162,6 +181,8 @@ func warmUp(s *sample.Sample) bool { return s != nil && s.WarmUp }
 func unpaired(b *block, hashes int) string {
 	base, test := b.side[0], b.side[1]
 	switch {
+	case base != nil && test != nil && !(wasAsked(base) && wasAsked(test)):
+		return "not asked for: too far behind the head, or the sides disagreed"
 	case base == nil && hashes > 1:
 		return "different blocks at the same height (reorg)"
 	case test == nil && hashes > 1:

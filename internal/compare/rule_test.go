@@ -195,7 +195,7 @@ func TestAnalyze_marginFromControl(t *testing.T) {
 	fixed := Analyze(records(), rule)
 	rule.MarginFromControl = true
 	wide := Analyze(records(), rule)
-	if fixed.Verdict.Margin != 0.03 || math.Abs(wide.Verdict.Margin-2*wide.Control.Floor) > 1e-12 || wide.Control.Floor < 0.015 {
+	if fixed.Verdict.Margin != 0.03 || math.Abs(math.Log1p(wide.Verdict.Margin)-2*math.Log1p(wide.Control.Floor)) > 1e-12 || wide.Control.Floor < 0.015 {
 		t.Errorf("margins %v and %v with a noise floor of %v", fixed.Verdict.Margin, wide.Verdict.Margin, wide.Control.Floor)
 	}
 }
@@ -229,6 +229,105 @@ func TestAnalyze_mixture(t *testing.T) {
 	}
 	if plain := Analyze(noisy(6, 200, math.Log(0.3), 0.1), registered(200)); plain.Diagnosis.Mixture != nil {
 		t.Errorf("one group is shown as %+v", plain.Diagnosis.Mixture)
+	}
+}
+
+// A typical effect between two groups is that of no block, and the verdict says
+// so first.
+func TestAnalyze_mixtureStraddles(t *testing.T) {
+	r := Analyze(change(noisy(6, 200, 0, 0.05), 1, func(i int, s *sample.Sample) {
+		if i%3 == 0 {
+			s.TotalNS /= 50
+		}
+	}), registered(200))
+	if !r.Diagnosis.Straddles || !strings.Contains(r.Verdict.Reasons[0], "describes no block") {
+		t.Errorf("straddles %v, reasons %q", r.Diagnosis.Straddles, r.Verdict.Reasons)
+	}
+	clear := Analyze(change(noisy(6, 200, 0, 0.05), 1, func(i int, s *sample.Sample) {
+		if i%20 == 0 {
+			s.TotalNS /= 50
+		}
+	}), registered(200))
+	if clear.Diagnosis.Mixture == nil || clear.Diagnosis.Straddles {
+		t.Errorf("with one block in twenty elsewhere: %+v, straddles %v", clear.Diagnosis.Mixture, clear.Diagnosis.Straddles)
+	}
+}
+
+// A control without a bounded interval shows no noise floor; the margin stays.
+func TestAnalyze_unboundedControl(t *testing.T) {
+	r := noisy(3, 200, 0.3, 0.05)
+	aa := noisy(7, 50, 0, 0.01)
+	for side := range aa {
+		change(aa, side, func(i int, s *sample.Sample) {
+			s.Control = sample.TwoPlaces
+			if side == 1 { // a drift that no interval of four degrees of freedom bounds
+				s.TotalNS = int64(float64(s.TotalNS) * math.Exp(0.2*float64(i)))
+			}
+		})
+		r[side] = append(aa[side], r[side]...)
+	}
+	rule := registered(200)
+	rule.MarginFromControl = true
+	res := Analyze(r, rule)
+	if res.Control.Corrects || res.Control.Why == "" || res.Verdict.Margin != rule.Margin || math.IsInf(res.Verdict.Margin, 0) {
+		t.Errorf("control %+v, margin %v", res.Control, res.Verdict.Margin)
+	}
+}
+
+// Only blocks that both sides were asked for can be lost, and only failures of
+// one side alone can be out of balance.
+func TestAnalyze_balance(t *testing.T) {
+	// 150 common blocks, 40 more on either side, one of which failed.
+	overlap := noisy(8, 190, -0.2, 0.05)
+	for i := range 40 {
+		add(&overlap, 0, 1000+i, 1e8)
+		s := add(&overlap, 1, 2000+i, 1e8)
+		if i == 0 {
+			s.Status = sample.Timeout
+		}
+	}
+	if v := Analyze(overlap, rule).Verdict; v.Outcome != Improves {
+		t.Errorf("with a failure beside the common blocks: %s %q", v, v.Reasons)
+	}
+	// One-sided timeouts, with blocks beside them that nobody was asked for.
+	hidden := change(noisy(8, 210, -0.2, 0.05), 1, func(i int, s *sample.Sample) {
+		if i%8 == 0 {
+			s.Status = sample.Timeout
+		}
+	})
+	for i := range 30 {
+		for side := range hidden {
+			add(&hidden, side, 3000+i, 1).Status = sample.Skipped
+		}
+	}
+	if v := Analyze(hidden, rule).Verdict; v.Outcome != Invalid || !strings.Contains(v.Reasons[0], "not balanced") {
+		t.Errorf("with one-sided timeouts: %s %q", v, v.Reasons)
+	}
+}
+
+// Timeouts are not missing at random: the effect with them at the time limit is
+// printed beside the other.
+func TestAnalyze_timeoutsAtTheLimit(t *testing.T) {
+	r := Analyze(change(noisy(8, 200, -0.2, 0.05), 1, func(i int, s *sample.Sample) {
+		if i%25 == 0 {
+			s.Status = sample.Timeout
+		}
+	}), registered(200))
+	text := strings.Join(r.Diagnosis.Warnings, "\n")
+	if !strings.Contains(text, "with 8 timed-out answers counted as long as the time limit of 1m0s") {
+		t.Errorf("warnings %q", text)
+	}
+}
+
+// A metric that has the same ratio on every block is exact: no p-value.
+func TestAnalyze_exactMetric(t *testing.T) {
+	records := noisy(2, 200, -0.2, 0.05)
+	for side := range records {
+		change(records, side, func(_ int, s *sample.Sample) { s.BodyBytes = int64(1000 + 8*side) })
+	}
+	m := Analyze(records, registered(200)).metric(AnswerBytes)
+	if m == nil || !math.IsNaN(m.Adjusted) || !m.Worse || m.Ratio.Center != 1.008 {
+		t.Errorf("answer bytes %+v", m)
 	}
 }
 

@@ -64,22 +64,30 @@ func (r *Result) secondary() {
 	if imports != nil {
 		r.addTotal(BlockImport, imports[0], imports[1], level)
 	}
-	p := make([]float64, len(r.Secondary))
-	for i, m := range r.Secondary {
-		p[i] = m.p
-		if math.IsNaN(p[i]) {
-			p[i] = 1
+	r.adjust()
+	for i := range r.Secondary {
+		m := &r.Secondary[i]
+		if m.Name == ErrorRate {
+			m.Worse = m.Only[1] > m.Only[0] && m.Adjusted < alphaSecondary
+		} else {
+			m.Worse = m.Guard && m.Ratio.N > 0 && m.Ratio.Low > 1
+		}
+	}
+}
+
+// adjust fills the adjusted p-values. A metric that is exact has none.
+func (r *Result) adjust() {
+	var p []float64
+	var of []*Metric
+	for i := range r.Secondary {
+		m := &r.Secondary[i]
+		m.Adjusted = math.NaN()
+		if !math.IsNaN(m.p) {
+			p, of = append(p, m.p), append(of, m)
 		}
 	}
 	for i, adjusted := range stat.Holm(p) {
-		m := &r.Secondary[i]
-		m.Adjusted = adjusted
-		switch {
-		case m.Name == ErrorRate:
-			m.Worse = m.Only[1] > m.Only[0] && adjusted < alphaSecondary
-		default:
-			m.Worse = m.Guard && m.Ratio.N > 0 && m.Ratio.Low > 1
-		}
+		of[i].Adjusted = adjusted
 	}
 }
 

@@ -122,8 +122,12 @@ func (r *Result) explain(reasons []string) {
 			say("the run ended after %d of %d blocks: the confidence sequence, which holds at any time, had decided", r.asked, r.Rule.Planned)
 		}
 	case NoEffect:
-		say("the %s %% interval %s to %s lies inside the margin (p of equivalence %s)",
-			Percent(1-2*r.Rule.AlphaFinal), short(r.Estimates.Inner.Low), short(r.Estimates.Inner.High), pValue(r.Estimates.Equivalent))
+		if v.Live {
+			say("the whole %s %% confidence sequence lies inside the margin", Percent(1-r.Rule.AlphaLive))
+			break
+		}
+		say("the %s %% interval %s to %s lies inside the margin%s",
+			Percent(1-2*r.Rule.AlphaFinal), short(r.Estimates.Inner.Low), short(r.Estimates.Inner.High), equivalence(r.Estimates.Equivalent))
 	case Inconclusive:
 		switch {
 		case len(r.undecidable()) > 0:
@@ -137,6 +141,9 @@ func (r *Result) explain(reasons []string) {
 	default:
 		v.Reasons = reasons
 	}
+	if v.Outcome != Invalid && r.Diagnosis.Straddles {
+		v.Reasons = append([]string{r.twoGroups() + "; the typical effect lies between them and describes no block"}, v.Reasons...)
+	}
 	if v.Outcome != Invalid && r.Rule.Exploratory != "" {
 		say("exploratory: %s", r.Rule.Exploratory)
 	}
@@ -144,12 +151,16 @@ func (r *Result) explain(reasons []string) {
 
 func short(x float64) string { return fmt.Sprintf("%.4f", x) }
 
-// pValue is a p-value with two digits, never zero.
-func pValue(p float64) string {
-	if p < 1e-4 {
-		return "< 0.0001"
+// equivalence tells the p-value of no effect beyond the margin, where there is
+// one; it is never zero.
+func equivalence(p float64) string {
+	switch {
+	case math.IsNaN(p):
+		return ""
+	case p < 1e-4:
+		return " (p of equivalence < 0.0001)"
 	}
-	return fmt.Sprintf("%.2g", p)
+	return fmt.Sprintf(" (p of equivalence %.2g)", p)
 }
 
 // invalid lists everything that forbids a verdict on latency.
@@ -185,10 +196,9 @@ func (r *Result) invalid() []string {
 		}
 	}
 	if lost := r.Attempted - len(r.Pairs) - len(p.Different); float64(lost) > r.Rule.MaxUnpaired*float64(r.Attempted) {
-		a, b := r.failed(0), r.failed(1)
 		r.warn("selected blocks: %d of %d attempted blocks have no pair", lost, r.Attempted)
-		if float64(max(a, b)) > 2*float64(min(a, b)) && max(a, b) > 0 {
-			say("%d of %d attempted blocks have no pair and the failures are not balanced: %d on the baseline side, %d on the test side", lost, r.Attempted, a, b)
+		if a, b := p.only[0], p.only[1]; stat.McNemar(a, b) < alphaSecondary {
+			say("%d of %d attempted blocks have no pair and the failures are not balanced: %d on the baseline side alone, %d on the test side alone", lost, r.Attempted, a, b)
 		}
 	}
 	return why
@@ -210,15 +220,6 @@ func (r *Result) undecidable() []string {
 	c := r.Control
 	return []string{fmt.Sprintf("answers are not reproducible, parity cannot be judged: in the A/A control the baseline build disagrees with itself on %d of %d blocks (first: %d)",
 		len(c.Different), len(c.Different)+c.Pairs, c.Different[0])}
-}
-
-// failed counts the failed samples of one side.
-func (r *Result) failed(side int) int {
-	n := 0
-	for _, count := range r.Failures[side] {
-		n += count
-	}
-	return n
 }
 
 // attribution says what was separated from the effect.
