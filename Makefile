@@ -6,10 +6,15 @@
 GO    ?= go
 TOOLS := $(CURDIR)/.verdict/tools
 GETH  := $(TOOLS)/geth-1.17.4
+ANVIL := $(TOOLS)/anvil-1.7.1
+SOLC  := $(TOOLS)/solc-0.8.30
 
-# The tests run the real geth. With VERDICT_REQUIRE set, a test dependency that
-# is missing fails the tests; it never skips them.
+# The tests run the real geth and anvil, and compile the contracts again. With
+# VERDICT_REQUIRE set, a test dependency that is missing fails the tests; it
+# never skips them.
 export VERDICT_GETH := $(GETH)
+export VERDICT_ANVIL := $(ANVIL)
+export VERDICT_SOLC := $(SOLC)
 export VERDICT_REQUIRE := all
 
 .PHONY: build test check tools deps fuzz bench clean
@@ -31,11 +36,12 @@ check:
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 
-# What the tests need beside Go: a C compiler for the race detector, and geth.
-tools: deps $(GETH)
+# What the tests need beside Go: a C compiler for the race detector, a browser
+# for the pages, geth, and from npm anvil and the Solidity compiler.
+tools: deps $(GETH) $(ANVIL) $(SOLC)
 
 deps:
-	@scripts/deps gcc=gcc git=git
+	@scripts/deps gcc=gcc git=git chromium=chromium node=nodejs npm=npm
 
 
 # The module is pinned; its binary is kept apart from the user's own.
@@ -43,6 +49,20 @@ $(GETH):
 	@mkdir -p $(TOOLS)/install
 	GOBIN=$(TOOLS)/install $(GO) install github.com/ethereum/go-ethereum/cmd/geth@v1.17.4
 	@mv $(TOOLS)/install/geth $@
+
+# The packages are pinned and kept apart from the user's own, too. That of anvil
+# holds the program itself and is for Linux on amd64.
+NPM_INSTALL := npm install --no-save --no-audit --no-fund --loglevel error --prefix
+
+$(ANVIL):
+	@mkdir -p $(TOOLS)/install
+	$(NPM_INSTALL) $(TOOLS)/install/anvil @foundry-rs/anvil-linux-amd64@1.7.1
+	@mv $(TOOLS)/install/anvil/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil $@
+
+$(SOLC):
+	@mkdir -p $(TOOLS)/install
+	$(NPM_INSTALL) $(TOOLS)/install/solc solc@0.8.30
+	@mv $(TOOLS)/install/solc $@
 
 # fuzz runs each fuzz target for a while: make fuzz FUZZTIME=1m
 FUZZTIME ?= 10s
@@ -57,7 +77,7 @@ fuzz:
 # bench runs the benchmarks whose numbers docs/performance.md quotes.
 bench: build
 	$(GO) test -run '^$$' -bench Verify -cpu 1 -count 5 ./internal/stateless
-	$(GO) test -run '^$$' -bench . -cpu 1 ./internal/witness ./internal/stat
+	$(GO) test -run '^$$' -bench . -skip long -cpu 1 ./internal/witness ./internal/stat
 	$(GO) run ./bench/collector truth
 	$(GO) run ./bench/collector large -verdict bin/verdict
 

@@ -21,7 +21,7 @@ var layers = [][]string{
 	{"internal/cli"},
 	{"internal/report"},
 	{"internal/bench"},
-	{"internal/collect", "internal/drive", "internal/devnet", "internal/store", "internal/host", "internal/setup"},
+	{"internal/collect", "internal/drive", "internal/devnet", "internal/store", "internal/host", "internal/setup", "internal/send"},
 	{"internal/stateless", "internal/load", "internal/genesis", "internal/witness", "internal/ethrpc", "internal/chaintest"},
 	{"internal/plan", "internal/compare"},
 	{"internal/spec", "internal/intake"},

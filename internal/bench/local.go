@@ -16,10 +16,12 @@ import (
 	"github.com/verdict-bench/verdict/internal/drive"
 	"github.com/verdict-bench/verdict/internal/ethrpc"
 	"github.com/verdict-bench/verdict/internal/fault"
+	"github.com/verdict-bench/verdict/internal/genesis"
 	"github.com/verdict-bench/verdict/internal/host"
 	"github.com/verdict-bench/verdict/internal/load"
 	"github.com/verdict-bench/verdict/internal/plan"
 	"github.com/verdict-bench/verdict/internal/sample"
+	"github.com/verdict-bench/verdict/internal/spec"
 	"github.com/verdict-bench/verdict/internal/store"
 )
 
@@ -143,11 +145,28 @@ func (r *runner) openChain(ctx context.Context) (*chain, [2]string, error) {
 	if err != nil {
 		return nil, urls, err
 	}
-	stream, err := load.New(load.Local(r.Spec.Seed))
+	options, err := streamOf(&r.Spec)
+	if err != nil {
+		return nil, urls, err
+	}
+	stream, err := load.NewStream(options)
 	if err != nil {
 		return nil, urls, err
 	}
 	return &chain{driver, r.nodes, r.Spec.Settle, r.Spec.Patience}, urls, driver.Offer(ctx, stream, r.Spec.GasPerBlock)
+}
+
+// streamOf is the load of a local run, on the chain that the plan starts for
+// it.
+func streamOf(s *spec.Witness) (load.StreamOptions, error) {
+	var codes, slots uint64
+	switch s.Load {
+	case spec.Transfers:
+		return load.Local(s.Seed), nil
+	case spec.WitnessHeavy:
+		codes, slots = genesis.HeavyCodes, genesis.HeavySlots
+	}
+	return load.LocalOf(load.Type(s.Load), s.Seed, load.LocalContracts(codes, slots))
 }
 
 func (c *chain) next(ctx context.Context, _ func(string, time.Duration)) (target, error) {

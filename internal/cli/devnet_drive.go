@@ -245,7 +245,7 @@ func offerLocal(ctx context.Context, d *drive.Driver, c drive.Client, seed, gas 
 	if len(code) == 0 {
 		o.Token = common.Address{}
 	}
-	stream, err := load.New(o)
+	stream, err := load.NewStream(o)
 	if err != nil {
 		return err
 	}

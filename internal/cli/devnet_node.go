@@ -79,7 +79,7 @@ port is taken or the data directory cannot be used.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.network, "network", "local", "the chain: `local`, or a genesis file")
+	f.StringVar(&o.network, "network", genesis.Plain, "the chain: "+strings.Join(genesis.Networks, ", ")+", or a genesis `FILE`")
 	f.StringVar(&o.datadir, "datadir", "", "`directory` of chain, witnesses and JWT secret (default: a temporary one, removed at the end)")
 	f.StringVar(&o.httpAddr, "http.addr", "127.0.0.1", "`address` of the JSON-RPC server; it has no authentication")
 	f.Uint16Var(&o.httpPort, "http.port", 8545, "`port` of the JSON-RPC server; 0 picks a free one")
@@ -165,12 +165,17 @@ func (o nodeOptions) resolve(log *slog.Logger) (devnet.Options, error) {
 	if o.metrics {
 		options.MetricsAddr = join(o.metricsAddr, o.metricsPort)
 	}
-	if o.network == "local" {
-		return options, nil
+	if o.network == genesis.Plain {
+		return options, nil // whose hash is known without making it
 	}
-	g, err := genesis.Read(o.network)
+	g, known, err := genesis.Named(o.network)
+	if known {
+		options.Genesis = g
+		return options, err
+	}
+	g, err = genesis.Read(o.network)
 	if errors.Is(err, os.ErrNotExist) {
-		return options, fault.Newf(fault.Usage, "--network %s: there is no such file, and the only network with a name is local", o.network)
+		return options, fault.Newf(fault.Usage, "--network %s: there is no such file, and the networks with a name are %s", o.network, strings.Join(genesis.Networks, ", "))
 	}
 	options.Genesis = g
 	return options, err

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -73,7 +74,7 @@ type witnessOptions struct {
 	spec             spec.Witness
 	baseline, test   string
 	marginPercent    float64
-	stop             string
+	stop, load       string
 	seedGiven        bool
 	flags            *cobra.Command
 	out              string
@@ -85,12 +86,17 @@ type witnessOptions struct {
 func (o *witnessOptions) addFlags(cmd *cobra.Command) {
 	d := spec.Defaults(spec.Local)
 	o.spec = d
+	var loads []string
+	for _, l := range spec.Loads {
+		loads = append(loads, string(l))
+	}
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.BoolVar(&o.local, "local", false, "run the built-in node on both sides, on this machine")
 	f.StringVar(&o.baseline, "baseline-witness", string(d.Baseline.Witness), "how the local baseline node makes witnesses: on-demand, generated or serialized")
 	f.StringVar(&o.test, "test-witness", string(d.Test.Witness), "how the local test node makes witnesses")
-	f.Uint64Var(&o.spec.GasPerBlock, "gas", d.GasPerBlock, "gas that each local block is filled with")
+	f.StringVar(&o.load, "load", string(d.Load), "what local transactions do: "+strings.Join(loads, ", "))
+	f.Uint64Var(&o.spec.GasPerBlock, "gas", d.GasPerBlock, "gas that each local block is filled with (30000000 for witness-heavy)")
 	f.StringVar(&o.spec.Baseline.RPC, "baseline-rpc", "", "`URL` of a baseline server that already runs")
 	f.StringVar(&o.spec.Test.RPC, "test-rpc", "", "`URL` of a test server that already runs")
 	f.StringVar(&o.spec.Genesis, "genesis", "", "genesis `FILE` of a chain that is not built in, to verify its witnesses")
@@ -110,6 +116,7 @@ func (o *witnessOptions) addFlags(cmd *cobra.Command) {
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan and do nothing")
 	f.BoolVar(&o.failOnRegression, "fail-on-regression", false, "exit with status 3 when the verdict is \"regresses\"")
 	modes := []string{string(spec.OnDemand), string(spec.Generated), string(spec.Serialized)}
+	cmd.RegisterFlagCompletionFunc("load", cobra.FixedCompletions(loads, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RegisterFlagCompletionFunc("stop", cobra.FixedCompletions([]string{string(spec.AtPlanned), string(spec.Auto)}, cobra.ShellCompDirectiveNoFileComp))
 	for _, name := range []string{"baseline-witness", "test-witness"} {
 		cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(modes, cobra.ShellCompDirectiveNoFileComp))
@@ -125,16 +132,19 @@ func (o *witnessOptions) resolve() (spec.Witness, error) {
 		return s, fault.Newf(fault.Usage, "--local starts its own servers: it excludes --baseline-rpc and --test-rpc")
 	case attached:
 		s.Place = spec.Attached
-		s.GasPerBlock = 0
+		s.Load, s.GasPerBlock = "", 0
 		if !o.flags.Flags().Changed("settle") {
 			s.Settle = spec.Defaults(spec.Attached).Settle
 		}
 		s.Baseline.Witness, s.Test.Witness = "", ""
-		if err := o.refuse("baseline-witness", "test-witness", "gas"); err != nil {
+		if err := o.refuse("baseline-witness", "test-witness", "load", "gas"); err != nil {
 			return s, err
 		}
 	case o.local:
-		s.Place = spec.Local
+		s.Place, s.Load = spec.Local, spec.Load(o.load)
+		if !o.flags.Flags().Changed("gas") {
+			s.GasPerBlock = s.Load.DefaultGas()
+		}
 		s.Baseline.Witness, s.Test.Witness = spec.WitnessMode(o.baseline), spec.WitnessMode(o.test)
 		if err := o.refuse("genesis"); err != nil {
 			return s, err
@@ -190,6 +200,9 @@ func runWitness(ctx context.Context, w World, o *witnessOptions) error {
 		return err
 	}
 	p := plan.Make(&stored, spec.Hash(encoded))
+	if s.Blocks < s.MinPairs {
+		fmt.Fprintf(w.Stderr, "verdict: %d blocks give no verdict: it needs %d pairs, so the result will be invalid\n", s.Blocks, s.MinPairs)
+	}
 	if o.dryRun {
 		_, err := io.WriteString(w.Stdout, p.Text())
 		return err

@@ -41,7 +41,7 @@ func localBlocks(t testing.TB, count int, forms ...Form) (nodes []*Node, last *e
 	for _, form := range forms {
 		nodes = append(nodes, start(t, func(o *Options) { o.Genesis, o.Precompute, o.Form = nil, form != "", form }))
 	}
-	stream, err := load.New(load.Local(1))
+	stream, err := load.NewStream(load.Local(1))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -298,7 +298,7 @@ func (s *scripted) deliver(c call) any {
 // testStream is a stream of ether transfers from a few accounts.
 func testStream(t *testing.T) *load.Stream {
 	t.Helper()
-	o := load.Options{
+	o := load.StreamOptions{
 		Seed: 1, ChainID: 1337, Recipients: 1,
 		Recipient: func(int) common.Address { return common.Address{1} },
 		FeeCap:    big.NewInt(1), Tip: new(big.Int),
@@ -310,7 +310,7 @@ func testStream(t *testing.T) *load.Stream {
 		}
 		o.Senders = append(o.Senders, load.Account{Key: key, Address: crypto.PubkeyToAddress(key.PublicKey)})
 	}
-	s, err := load.New(o)
+	s, err := load.NewStream(o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -77,6 +78,16 @@ func Redact(rawURL string) string {
 
 // URL is the address that the client calls, redacted.
 func (c *Client) URL() string { return Redact(c.url) }
+
+// SetConnections bounds the connections to the server and keeps all of them
+// open between calls. It is for before the first call; without it there is no
+// bound, and two are kept.
+func (c *Client) SetConnections(n int) {
+	transport := c.http.Transport.(*http.Transport)
+	transport.MaxConnsPerHost = n
+	transport.MaxIdleConnsPerHost = n
+	transport.MaxIdleConns = max(transport.MaxIdleConns, n)
+}
 
 // Close drops idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
@@ -229,8 +240,23 @@ func (r *response) decode(into any) error {
 	return nil
 }
 
+// Post sends a JSON-RPC body as it is and returns the answer as it came, for
+// callers that send so much that encoding and decoding would show. The server
+// is asked not to compress: it has enough to do. The answer is in the memory of
+// into as far as that reaches. After an error, body may still be read: it must
+// not be written to again.
+func (c *Client) Post(ctx context.Context, body, into []byte) ([]byte, error) {
+	return c.exchange(ctx, body, into, true)
+}
+
 // post sends one body and returns the whole answer.
 func (c *Client) post(ctx context.Context, body []byte) ([]byte, error) {
+	return c.exchange(ctx, body, nil, false)
+}
+
+// exchange sends one body and returns the whole answer, read into the memory
+// of into. plain asks for an answer that is not compressed.
+func (c *Client) exchange(ctx context.Context, body, into []byte, plain bool) ([]byte, error) {
 	if _, bounded := ctx.Deadline(); !bounded {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, c.timeout)
@@ -241,6 +267,9 @@ func (c *Client) post(ctx context.Context, body []byte) ([]byte, error) {
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
+	if plain {
+		req.Header.Set("Accept-Encoding", "identity")
+	}
 	if c.authorize != nil {
 		if err := c.authorize(req); err != nil {
 			return nil, err
@@ -251,7 +280,7 @@ func (c *Client) post(ctx context.Context, body []byte) ([]byte, error) {
 		return nil, transportError(err)
 	}
 	defer res.Body.Close()
-	raw, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+	raw, err := readAll(io.LimitReader(res.Body, maxAnswer+1), into[:0])
 	if err != nil {
 		return nil, fmt.Errorf("reading the answer: %w", transportError(err))
 	}
@@ -262,6 +291,21 @@ func (c *Client) post(ctx context.Context, body []byte) ([]byte, error) {
 		return nil, &HTTPError{Status: res.StatusCode, Body: excerpt(raw)}
 	}
 	return raw, nil
+}
+
+// readAll appends all of r to b.
+func readAll(r io.Reader, b []byte) ([]byte, error) {
+	for {
+		if len(b) == cap(b) {
+			const first = 4 << 10
+			b = slices.Grow(b, max(len(b), first))
+		}
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if err != nil {
+			return b, unlessEOF(err)
+		}
+	}
 }
 
 // transportError drops the "Post URL:" that net/http puts before the cause;

@@ -1,9 +1,14 @@
 package ethrpc
 
 import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -76,5 +81,71 @@ func TestCall_answers(t *testing.T) {
 		if x.want == "" && (err != nil || result != "0x1") || x.want != "" && (err == nil || !strings.Contains(err.Error(), x.want)) {
 			t.Errorf("Call answered with %d %s = %q, %v, want %q", x.status, x.answer, result, err, x.want)
 		}
+	}
+}
+
+// Post passes both bodies on as they are, reads into the memory that it is
+// given, and keeps as many connections as were asked for.
+func TestPost(t *testing.T) {
+	var mu sync.Mutex
+	opened := 0
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if coding := r.Header.Get("Accept-Encoding"); coding != "identity" {
+			t.Errorf("asks for the coding %q, want identity", coding)
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		if string(body) == "fail" {
+			w.WriteHeader(http.StatusRequestEntityTooLarge)
+		}
+		w.Write(append(body, '!'))
+	}))
+	server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		mu.Lock()
+		defer mu.Unlock()
+		if s == http.StateNew {
+			opened++
+		}
+	}
+	server.Start()
+	defer server.Close()
+	c, err := NewClient(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	const connections = 5
+	c.SetConnections(connections)
+
+	memory := make([]byte, 0, 64)
+	got, err := c.Post(t.Context(), []byte("[1]"), memory)
+	if err != nil || string(got) != "[1]!" || &got[0] != &memory[:1][0] {
+		t.Errorf("Post = %q, %v, want [1]! in the memory given", got, err)
+	}
+	long := bytes.Repeat([]byte("x"), 100_000)
+	if got, err := c.Post(t.Context(), long, memory); err != nil || len(got) != len(long)+1 {
+		t.Errorf("Post of a long body = %d bytes, %v", len(got), err)
+	}
+	var status *HTTPError
+	if _, err := c.Post(t.Context(), []byte("fail"), nil); !errors.As(err, &status) || status.Status != 413 {
+		t.Errorf("Post = %v, want the HTTP status", err)
+	}
+	var wg sync.WaitGroup
+	for range 4 * connections {
+		wg.Go(func() {
+			for range 10 {
+				if _, err := c.Post(t.Context(), []byte("x"), nil); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	mu.Lock()
+	defer mu.Unlock()
+	if opened > connections {
+		t.Errorf("%d connections were opened, want at most %d", opened, connections)
 	}
 }

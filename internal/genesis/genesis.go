@@ -9,22 +9,19 @@ package genesis
 
 import (
 	"crypto/ecdsa"
-	_ "embed"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"math/big"
 
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/params"
 	"github.com/holiman/uint256"
-)
 
-//go:generate ../../contracts/compile.sh
+	"github.com/verdict-bench/verdict/internal/contract"
+)
 
 // LocalChainID is the chain id of the local genesis: the letters "verd" as a
 // number, which no known network uses.
@@ -54,9 +51,6 @@ const BaseFee = params.GWei
 // Timestamp is the time of the local genesis block, 2025-01-01T00:00:00Z. It
 // lies so far back that blocks 12 s apart never reach the present.
 const Timestamp uint64 = 1_735_689_600
-
-//go:embed token.json
-var tokenArtifact []byte
 
 // Token is the address of the token contract in the local genesis. Its source
 // is contracts/Token.sol.
@@ -154,22 +148,10 @@ func derive(label string, i int) common.Hash {
 	return crypto.Keccak256Hash(binary.BigEndian.AppendUint64([]byte(label), uint64(i)))
 }
 
-// tokenInfo is the part of the artifact that the genesis needs.
-type tokenInfo struct {
-	Runtime hexutil.Bytes `json:"runtime"`
-	Slots   struct {
-		BalanceOf   uint64 `json:"balanceOf"`
-		TotalSupply uint64 `json:"totalSupply"`
-	} `json:"slots"`
-}
-
 // localAlloc is the state of the local genesis: the system contracts that
 // blocks call, the token, and everybody's balances.
 func localAlloc(accounts, holders int) (types.GenesisAlloc, error) {
-	var token tokenInfo
-	if err := json.Unmarshal(tokenArtifact, &token); err != nil {
-		return nil, fmt.Errorf("the embedded token artifact: %w", err)
-	}
+	token := contract.Token.Artifact()
 	alloc := make(types.GenesisAlloc, accounts+5)
 	for address, code := range map[common.Address][]byte{
 		params.BeaconRootsAddress:        params.BeaconRootsCode,
@@ -188,10 +170,10 @@ func localAlloc(accounts, holders int) (types.GenesisAlloc, error) {
 		if i < accounts {
 			alloc[holder] = types.Account{Balance: balance.ToBig()}
 		}
-		storage[mappingSlot(holder, token.Slots.BalanceOf)] = balance.Bytes32()
+		storage[mappingSlot(holder, token.Slots["balanceOf"])] = balance.Bytes32()
 		supply.Add(supply, balance)
 	}
-	storage[common.BigToHash(new(big.Int).SetUint64(token.Slots.TotalSupply))] = supply.Bytes32()
+	storage[common.BigToHash(new(big.Int).SetUint64(token.Slots["totalSupply"]))] = supply.Bytes32()
 	alloc[Token] = types.Account{Nonce: 1, Code: token.Runtime, Balance: new(big.Int), Storage: storage}
 	return alloc, nil
 }

@@ -128,7 +128,7 @@ func node(w *spec.Witness, side sample.Side) Step {
 	mode := w.Side(side).Witness
 	argv := []string{
 		"verdict", "devnet", "node",
-		"--network", "local",
+		"--network", network(w.Load),
 		"--datadir", Temp + "/" + string(side),
 		"--http.port", "0",
 		"--authrpc.port", "0",
@@ -147,6 +147,17 @@ func node(w *spec.Witness, side sample.Side) Step {
 	}
 }
 
+// network is the built-in chain that has what the load calls.
+func network(l spec.Load) string {
+	switch l {
+	case spec.Fibonacci, spec.IOHeavy, spec.Mixed:
+		return "local-contracts"
+	case spec.WitnessHeavy:
+		return "local-heavy"
+	}
+	return "local"
+}
+
 func preflight(w *spec.Witness) Step {
 	s := Step{
 		ID: Preflight, Host: This,
@@ -162,8 +173,8 @@ func preflight(w *spec.Witness) Step {
 func measure(w *spec.Witness) Step {
 	how := "as the two servers see new blocks"
 	if w.Place == spec.Local {
-		how = fmt.Sprintf("each filled to %s Mgas and delivered to both sides, the next when the last is measured",
-			strconv.FormatFloat(float64(w.GasPerBlock)/1e6, 'f', -1, 64))
+		how = fmt.Sprintf("each filled to %s Mgas of %s and delivered to both sides, the next when the last is measured",
+			strconv.FormatFloat(float64(w.GasPerBlock)/1e6, 'f', -1, 64), w.Load)
 	}
 	check := fmt.Sprintf("%d pairs are recorded", w.Blocks)
 	if w.Stop == spec.Auto {

@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -98,6 +99,8 @@ type Witness struct {
 	// VerifyEvery proves each N-th witness complete; 1 is all, 0 none.
 	VerifyEvery int `yaml:"verify_every"`
 
+	// Load is what the transactions of local blocks do; empty elsewhere.
+	Load Load `yaml:"load,omitempty"`
 	// GasPerBlock is the gas that the load fills a local block with.
 	GasPerBlock uint64 `yaml:"gas_per_block,omitempty"`
 	// Genesis is the file that describes a chain that is not built in.
@@ -128,6 +131,34 @@ func (w *Witness) Side(side sample.Side) *Side {
 		return &w.Test
 	}
 	return &w.Baseline
+}
+
+// Load is a type of transactions.
+type Load string
+
+// The loads of local blocks.
+const (
+	// Transfers of tokens and ether between scattered accounts, 7 to 3.
+	Transfers    Load = "transfers"
+	EthTransfers Load = "eth-transfers"
+	ERC20        Load = "erc20"
+	Fibonacci    Load = "fibonacci"
+	IOHeavy      Load = "io-heavy"
+	Mixed        Load = "mixed"
+	// WitnessHeavy makes witnesses of more than 100 MB.
+	WitnessHeavy Load = "witness-heavy"
+)
+
+// Loads lists the loads.
+var Loads = []Load{Transfers, EthTransfers, ERC20, Fibonacci, IOHeavy, Mixed, WitnessHeavy}
+
+// DefaultGas is the gas that local blocks of the load are filled with. Half of
+// the gas limit keeps the base fee level, however long the run.
+func (l Load) DefaultGas() uint64 {
+	if l == WitnessHeavy {
+		return 30_000_000
+	}
+	return 7_000_000 // a witness of transfers is a little over 1 MB
 }
 
 // Stop says when a run ends.
@@ -180,8 +211,8 @@ func Defaults(place Place) Witness {
 	if place == Local {
 		w.Baseline.Witness = OnDemand
 		w.Test.Witness = Serialized
-		// Its witness is a little over 1 MB.
-		w.GasPerBlock = 7_000_000
+		w.Load = Transfers
+		w.GasPerBlock = w.Load.DefaultGas()
 		// A node's pools are busy for a moment after they learn of a head.
 		w.Settle = 25 * time.Millisecond
 	}
@@ -200,7 +231,7 @@ func (w *Witness) Validate() error {
 	check(w.WarmUp >= 0 && w.WarmUp <= maxBlocks, "warm-up must be between 0 and %d, not %d", maxBlocks, w.WarmUp)
 	check(w.Margin > 0 && w.Margin < 1, "margin must lie between 0 and 1 (0.03 is 3 %%), not %v", w.Margin)
 	check(w.AlphaLive > 0 && w.AlphaFinal > 0 && w.AlphaLive+w.AlphaFinal <= 0.2, "alpha_live and alpha_final must be positive and at most 0.2 together, not %v and %v", w.AlphaLive, w.AlphaFinal)
-	check(w.Batch >= 5 && w.Batch <= 100, "batch must be between 5 and 100 pairs, not %d", w.Batch)
+	check(w.Batch >= 10 && w.Batch <= 100, "batch must be between 10 and 100 pairs, not %d", w.Batch)
 	check(w.MinPairs >= stat.MinPairs, "min_pairs must be at least %d, not %d", stat.MinPairs, w.MinPairs)
 	check(w.MaxUnpaired >= 0 && w.MaxUnpaired < 1, "max_unpaired must lie between 0 and 1, not %v", w.MaxUnpaired)
 	check(w.Stop == AtPlanned || w.Stop == Auto, "stop %q is unknown: choose planned or auto", w.Stop)
@@ -213,6 +244,7 @@ func (w *Witness) Validate() error {
 	case Local:
 		check(known(w.Baseline.Witness), "baseline-witness %q is unknown: choose on-demand, generated or serialized", w.Baseline.Witness)
 		check(known(w.Test.Witness), "test-witness %q is unknown: choose on-demand, generated or serialized", w.Test.Witness)
+		check(slices.Contains(Loads, w.Load), "load %q is unknown: choose one of %s", w.Load, loadNames())
 		check(w.GasPerBlock >= minGas, "gas must be at least %d, not %d", minGas, w.GasPerBlock)
 	case Attached:
 		check(w.Baseline.RPC != "", "baseline-rpc is missing: the address of the baseline server")
@@ -234,13 +266,14 @@ func isURL(raw string) bool {
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
 }
 
-func known(m WitnessMode) bool {
-	for _, k := range WitnessModes {
-		if m == k {
-			return true
-		}
+func known(m WitnessMode) bool { return slices.Contains(WitnessModes, m) }
+
+func loadNames() string {
+	names := make([]string, len(Loads))
+	for i, l := range Loads {
+		names[i] = string(l)
 	}
-	return false
+	return strings.Join(names, ", ")
 }
 
 // Encode is the spec as YAML.

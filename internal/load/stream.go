@@ -1,14 +1,12 @@
-// Package load makes the transactions that fill blocks: a stream that a seed
-// decides, so that two runs with one seed offer the same work.
-//
-// The stream knows nothing of networks and clocks. Signing, which is most of
-// the work, happens on all cores while a call lasts and never after it: a
-// measurement made between two calls has the machine for itself.
+// Package load makes the transactions that fill blocks, decided by a seed, so
+// that two runs with one seed offer the same work. A [Workload] is what the
+// transactions are, each a pure function of its sender and its number; a
+// [Stream] is the order in which a driver puts them into blocks. Neither knows
+// of networks and clocks.
 package load
 
 import (
 	"context"
-	"crypto/ecdsa"
 	"errors"
 	"fmt"
 	"math/big"
@@ -19,25 +17,12 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/params"
+
+	"github.com/verdict-bench/verdict/internal/contract"
 )
 
-// Gas that a transaction of the mix uses, and the limits it is sent with. The
-// estimate of a token transfer is the mean over transfers between holders of
-// the local genesis.
-const (
-	etherGas      = params.TxGas
-	tokenGas      = 34_100
-	tokenGasLimit = 100_000
-)
-
-// Account is a funded account that transactions are sent from.
-type Account struct {
-	Key     *ecdsa.PrivateKey
-	Address common.Address
-}
-
-// Options decide a stream.
-type Options struct {
+// StreamOptions decide a stream.
+type StreamOptions struct {
 	Seed    uint64
 	ChainID uint64
 	// Senders take turns in an order that the seed shuffles.
@@ -51,26 +36,20 @@ type Options struct {
 	Token common.Address
 	// TokenShare is the share of token transfers, from 0 to 1.
 	TokenShare float64
+	// Workload, when there is one, makes the transactions instead: its
+	// accounts must be the senders, and the number of an account's transaction
+	// is its nonce. Recipients, Token and TokenShare are then of no use.
+	Workload *Workload
 	// FeeCap and Tip are in wei per gas.
 	FeeCap, Tip *big.Int
 }
 
-// Tx is a signed transaction.
-type Tx struct {
-	Hash   common.Hash
-	Sender common.Address
-	Nonce  uint64
-	// Raw is the binary form, as eth_sendRawTransaction takes it.
-	Raw []byte
-	// Gas is what the transaction is expected to use, Limit the most it may.
-	Gas   uint64
-	Limit uint64
-}
-
 // Stream gives transactions one after the other. It is not safe for
-// concurrent use.
+// concurrent use. Signing, which is most of the work, happens on all cores
+// while a call lasts and never after it: a measurement made between two calls
+// has the machine for itself.
 type Stream struct {
-	o      Options
+	o      StreamOptions
 	signer types.Signer
 	rng    *rand.Rand
 	order  []int
@@ -81,12 +60,14 @@ type Stream struct {
 	stock []Tx
 }
 
-// New returns the stream that o decides, with all nonces at zero.
-func New(o Options) (*Stream, error) {
+// NewStream returns the stream that o decides, with all nonces at zero.
+func NewStream(o StreamOptions) (*Stream, error) {
 	switch {
 	case len(o.Senders) == 0:
 		return nil, errors.New("load: no senders")
-	case o.Recipients < 1 || o.Recipient == nil:
+	case o.Workload != nil && len(o.Workload.o.Accounts) != len(o.Senders):
+		return nil, fmt.Errorf("load: a workload of %d accounts for %d senders", len(o.Workload.o.Accounts), len(o.Senders))
+	case o.Workload == nil && (o.Recipients < 1 || o.Recipient == nil):
 		return nil, errors.New("load: no recipients")
 	case o.TokenShare < 0 || o.TokenShare > 1:
 		return nil, fmt.Errorf("load: the share of token transfers is %v, want 0 to 1", o.TokenShare)
@@ -107,7 +88,7 @@ func New(o Options) (*Stream, error) {
 const streamID = 0x6c6f6164 // "load"
 
 // Resync asks fetch for the next nonce of every sender, in the order of
-// Options.Senders, and goes on from those. What was signed ahead is dropped.
+// StreamOptions.Senders, and goes on from those. What was signed ahead is dropped.
 func (s *Stream) Resync(ctx context.Context, fetch func(context.Context, []common.Address) ([]uint64, error)) error {
 	addresses := make([]common.Address, len(s.o.Senders))
 	for i, a := range s.o.Senders {
@@ -133,7 +114,7 @@ func (s *Stream) Prepare(gas uint64) error {
 	var drafts []draft
 	for have < gas {
 		d := s.draft()
-		have += d.gas
+		have += d.call.Gas
 		drafts = append(drafts, d)
 	}
 	signed, err := s.sign(drafts)
@@ -162,48 +143,44 @@ func (s *Stream) Next(gas uint64) ([]Tx, error) {
 // draft is a transaction before it is signed.
 type draft struct {
 	sender int
-	gas    uint64
-	inner  *types.DynamicFeeTx
+	nonce  uint64
+	call   Call
 }
 
-// draft makes the next transaction. All randomness of the stream is here.
+// draft makes the next transaction.
 func (s *Stream) draft() draft {
 	if s.turn == len(s.order) {
 		s.turn = 0
 	}
 	sender := s.order[s.turn]
 	s.turn++
+	d := draft{sender: sender, nonce: s.nonces[sender]}
+	s.nonces[sender]++
+	if s.o.Workload != nil {
+		d.call = s.o.Workload.Call(sender, d.nonce)
+	} else {
+		d.call = s.transfer()
+	}
+	return d
+}
+
+// transfer draws a transfer of ether or of the token. It draws from one
+// generator, transfer after transfer, so that transfer n depends on all before
+// it, which [Workload.Call] does not allow: it is kept because the documented
+// numbers of local runs are of these very transactions.
+func (s *Stream) transfer() Call {
 	to := s.o.Recipient(s.rng.IntN(s.o.Recipients))
 	// The amount is small enough to last and odd enough that no two accounts
 	// get to have the same balance: equal leaves would shrink the witness.
 	amount := new(big.Int).SetUint64(1 + s.rng.Uint64N(params.GWei))
 	token := s.o.Token != (common.Address{}) && s.rng.Float64() < s.o.TokenShare
-
-	tx := &types.DynamicFeeTx{
-		ChainID:   s.signer.ChainID(),
-		Nonce:     s.nonces[sender],
-		GasTipCap: s.o.Tip,
-		GasFeeCap: s.o.FeeCap,
-		Gas:       etherGas,
-		To:        &to,
-		Value:     amount,
-	}
-	d := draft{sender: sender, gas: etherGas, inner: tx}
 	if token {
-		d.gas, tx.Gas = tokenGas, tokenGasLimit
-		tx.To, tx.Value, tx.Data = &s.o.Token, new(big.Int), transferCall(to, amount)
+		return Call{
+			To: &s.o.Token, Value: new(big.Int), Data: contract.TransferCall(to, amount),
+			Gas: tokenGas, Limit: tokenLimit, Type: ERC20,
+		}
 	}
-	s.nonces[sender]++
-	return d
-}
-
-// transferCall is the call data of transfer(address,uint256).
-func transferCall(to common.Address, amount *big.Int) []byte {
-	data := make([]byte, 4+32+32)
-	copy(data, []byte{0xa9, 0x05, 0x9c, 0xbb})
-	copy(data[4+12:], to[:])
-	amount.FillBytes(data[4+32:])
-	return data
+	return Call{To: &to, Value: amount, Gas: etherGas, Limit: etherGas, Type: EthTransfers}
 }
 
 // sign signs drafts on all cores and keeps their order.
@@ -224,17 +201,5 @@ func (s *Stream) sign(drafts []draft) ([]Tx, error) {
 }
 
 func (s *Stream) signOne(d draft) (Tx, error) {
-	from := s.o.Senders[d.sender]
-	tx, err := types.SignNewTx(from.Key, s.signer, d.inner)
-	if err != nil {
-		return Tx{}, fmt.Errorf("load: signing for %s: %w", from.Address, err)
-	}
-	raw, err := tx.MarshalBinary()
-	if err != nil {
-		return Tx{}, fmt.Errorf("load: encoding: %w", err)
-	}
-	return Tx{
-		Hash: tx.Hash(), Sender: from.Address, Nonce: d.inner.Nonce,
-		Raw: raw, Gas: d.gas, Limit: d.inner.Gas,
-	}, nil
+	return Sign(s.signer, s.o.Senders[d.sender], d.nonce, d.call, Fees{Cap: s.o.FeeCap, Tip: s.o.Tip})
 }

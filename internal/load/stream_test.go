@@ -18,9 +18,9 @@ const testChain = 1337
 var testToken = common.Address{0x70}
 
 // options are those of a small stream with the given seed.
-func options(t testing.TB, seed uint64) Options {
+func options(t testing.TB, seed uint64) StreamOptions {
 	t.Helper()
-	o := Options{
+	o := StreamOptions{
 		Seed: seed, ChainID: testChain,
 		Recipients: 500,
 		Recipient:  func(i int) common.Address { return common.BigToAddress(big.NewInt(int64(1000 + i))) },
@@ -37,9 +37,9 @@ func options(t testing.TB, seed uint64) Options {
 	return o
 }
 
-func stream(t testing.TB, o Options) *Stream {
+func stream(t testing.TB, o StreamOptions) *Stream {
 	t.Helper()
-	s, err := New(o)
+	s, err := NewStream(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,21 +181,21 @@ func TestStream_Resync(t *testing.T) {
 	}
 }
 
-func TestNew_badOptions(t *testing.T) {
-	check := func(name string, spoil func(*Options)) {
+func TestNewStream_badOptions(t *testing.T) {
+	check := func(name string, spoil func(*StreamOptions)) {
 		t.Helper()
 		o := options(t, 7)
 		spoil(&o)
-		if _, err := New(o); err == nil {
-			t.Errorf("New took options with %s", name)
+		if _, err := NewStream(o); err == nil {
+			t.Errorf("NewStream took options with %s", name)
 		}
 	}
-	check("no senders", func(o *Options) { o.Senders = nil })
-	check("no recipients", func(o *Options) { o.Recipients = 0 })
-	check("a share above 1", func(o *Options) { o.TokenShare = 1.1 })
-	check("a negative share", func(o *Options) { o.TokenShare = -0.1 })
-	check("no fee cap", func(o *Options) { o.FeeCap = nil })
-	check("a tip above the cap", func(o *Options) { o.Tip = big.NewInt(1000 * params.GWei) })
+	check("no senders", func(o *StreamOptions) { o.Senders = nil })
+	check("no recipients", func(o *StreamOptions) { o.Recipients = 0 })
+	check("a share above 1", func(o *StreamOptions) { o.TokenShare = 1.1 })
+	check("a negative share", func(o *StreamOptions) { o.TokenShare = -0.1 })
+	check("no fee cap", func(o *StreamOptions) { o.FeeCap = nil })
+	check("a tip above the cap", func(o *StreamOptions) { o.Tip = big.NewInt(1000 * params.GWei) })
 }
 
 // BenchmarkStream is the cost of one block's worth of transactions.
