@@ -166,7 +166,10 @@ func (o *compareOptions) compare(ctx context.Context, w World) (*report.Run, err
 		sources[i] = m.Source
 		run.Records[i] = m.Records
 		run.Manifest.Sides[i] = m.side
-		run.Manifest.Sides[i].Side, run.Manifest.Sides[i].Ref = sample.Sides[i], m.Name
+		run.Manifest.Sides[i].Side = sample.Sides[i]
+		if o.names[i] != "" {
+			run.Manifest.Sides[i].Ref = o.names[i]
+		}
 		run.Warnings = append(run.Warnings, m.warnings...)
 	}
 	for i, in := range inputs {

@@ -100,7 +100,7 @@ func benchConfig(r *Run) []benchfmt.Config {
 	for i := range sides {
 		sides[i] = m.Sides[i].Ref
 		if in := r.Result.Inputs; in != nil {
-			sides[i] = cmp.Or(sides[i], in[i].Name)
+			sides[i] = in[i].Name
 			network = cmp.Or(network, in[i].Network)
 		}
 	}
@@ -112,7 +112,7 @@ func benchConfig(r *Run) []benchfmt.Config {
 		{"baseline-version", m.Sides[0].Version}, {"test-version", m.Sides[1].Version},
 		{"baseline-host", m.Sides[0].Host}, {"test-host", m.Sides[1].Host},
 	} {
-		if value := benchText(oneLine(c[1])); value != "" {
+		if value := benchText(Clean(c[1])); value != "" {
 			out = append(out, benchfmt.Config{Key: c[0], Value: []byte(value), File: true})
 		}
 	}

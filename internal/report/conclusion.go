@@ -30,13 +30,16 @@ func conclusion(r *Run) string {
 	case compare.Inconclusive:
 		s = fmt.Sprintf("The measurements do not settle whether %s is faster than %s: %s. This is not evidence of no effect.", test, base, effectSentence(r.Result))
 	default:
-		s = "The measurements support no verdict about speed: " + strings.Join(v.Reasons, "; ") + "."
+		s = stop("The measurements support no verdict about speed: " + strings.Join(v.Reasons, "; "))
+	}
+	if r.Result.Diagnosis.Straddles && (v.Outcome == compare.Improves || v.Outcome == compare.Regresses) {
+		s += fmt.Sprintf(" The %s fall into two groups, and the typical effect is that of neither.", plural(r.Result.Subject.Unit()))
 	}
 	switch {
 	case r.Result.Groups != nil && v.Outcome != compare.Invalid:
-		s += " " + sentence(v.Attribution) + "."
+		s += " " + stop(sentence(v.Attribution))
 	case v.Outcome != compare.Invalid && v.Outcome != compare.Inconclusive:
-		s += " This is the effect of " + v.Attribution + "."
+		s += " " + stop("This is the effect of "+v.Attribution)
 	}
 	if r.Dir != "" && r.Manifest.State != store.Complete {
 		s += " The run is incomplete: it ended before what was planned."
@@ -45,13 +48,13 @@ func conclusion(r *Run) string {
 }
 
 func name(r *Run, side int) string {
-	s := r.Manifest.Sides[side]
 	word := [2]string{"the baseline side", "the test side"}[side]
-	if in := r.Result.Inputs; s.Ref == "" && in != nil {
-		s.Ref = in[side].Name
+	called := r.Manifest.Sides[side].Ref
+	if in := r.Result.Inputs; in != nil {
+		called = in[side].Name
 	}
-	if s.Ref != "" {
-		return fmt.Sprintf("%s (%s)", word, s.Ref)
+	if called != "" {
+		return fmt.Sprintf("%s (%s)", word, called)
 	}
 	return word
 }
@@ -68,24 +71,34 @@ func method(r *compare.Result) []string {
 	}
 	if r.Estimates.Typical.Kind == stat.KindSREWC {
 		m = append(m,
-			"The typical effect is the Hodges-Lehmann estimate of the log ratios. Its "+level+" % interval inverts a signed-rank test whose variance allows for pairs that correlate with their neighbors (SR-EWC).",
-			registered(r),
+			"\"Typical "+r.Subject.Unit()+"\" is the Hodges-Lehmann estimate of the log ratios. Its "+level+" % interval inverts a signed-rank test whose variance allows for pairs that correlate with their neighbors (SR-EWC).",
+			registration(r),
 			fmt.Sprintf("\"No effect\" is only said when the %s %% interval lies inside the margin of ±%s %% (two one-sided tests); a large p-value is never taken for it.",
 				compare.Percent(1-2*rule.AlphaFinal), compare.Percent(rule.Margin)),
-			fmt.Sprintf("Quantiles are Harrell-Davis, their ratios have paired circular block bootstrap intervals (seed %d). The secondary measures share an error rate of 5 %% (Holm); those marked guard can take a win away and never make one.", rule.Seed))
+			fmt.Sprintf("Quantiles of the difference are Harrell-Davis, their ratios have paired circular block bootstrap intervals (seed %d); those in the table of the sides are type 7. The secondary measures share an error rate of 5 %% (Holm); those marked guard can take a win away and never make one.", rule.Seed))
 	} else if r.Estimates.Typical.N > 0 {
 		m = append(m, "With so few pairs the interval is "+r.Estimates.Typical.Kind+", which assumes independence between them.")
 	}
+	if early(r) {
+		m = append(m, noPValues)
+	}
 	if r.Inputs != nil && r.Parity.Checked == 0 {
-		m = append(m, "The answers were not compared, because such inputs hold none.")
+		m = append(m, "The answers were not compared: the inputs hold no two answers to the same "+r.Subject.Unit()+".")
 	}
 	return m
 }
 
-// registered says what was fixed, and when.
-func registered(r *compare.Result) string {
+// noPValues says why there are none.
+const noPValues = "No p-values are shown: they belong to the one analysis at the planned number of blocks, and that did not decide."
+
+// registered reports whether the rule was fixed before the first sample. What
+// was measured elsewhere was planned by nobody.
+func registered(r *compare.Result) bool { return r.Inputs == nil || r.Rule.Planned > 0 }
+
+// registration says what was fixed, and when.
+func registration(r *compare.Result) string {
 	final, live := compare.Percent(1-r.Rule.AlphaFinal), compare.Percent(1-r.Rule.AlphaLive)
-	if r.Inputs != nil {
+	if !registered(r) {
 		return "Nothing was registered before these measurements were taken: this is one analysis of all there is, at level " + final + " %."
 	}
 	return fmt.Sprintf("The verdict was registered before the first sample: the interval at the planned number of blocks at level %s %%, and a confidence sequence over batches of %d pairs at level %s %% that may be looked at at any time. Together they are wrong about a direction in at most %s %% of runs.",
@@ -93,7 +106,7 @@ func registered(r *compare.Result) string {
 }
 
 func groupMethod(r *compare.Result) []string {
-	m := []string{"The sides measured different " + plural(r.Subject.Unit()) + ". The typical effect is the two-sample Hodges-Lehmann estimate on logarithms with the interval that inverts the rank-sum test; quantiles are type 7."}
+	m := []string{"The sides measured different " + plural(r.Subject.Unit()) + ". \"Typical " + r.Subject.Unit() + "\" is the two-sample Hodges-Lehmann estimate on logarithms with the interval that inverts the rank-sum test; quantiles are type 7."}
 	if r.Groups.Proofs != nil {
 		m = append(m, "Proving time is compared at equal gas: least squares of its logarithm on ln gas and the side, with the HC3 covariance.")
 	}

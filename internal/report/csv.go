@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/verdict-bench/verdict/internal/compare"
 	"github.com/verdict-bench/verdict/internal/sample"
@@ -300,20 +299,9 @@ func csvCount[T int | int64 | uint32 | uint64](x T) string {
 // csvText is text from a server or a user as a cell. Spreadsheets run a cell
 // that begins like a formula as one; a quote before it makes it text.
 func csvText(s string) string {
-	s = oneLine(s)
+	s = Clean(s)
 	if strings.IndexFunc(s, func(r rune) bool { return strings.ContainsRune("=+-@＝＋－＠", r) }) == 0 {
 		return "'" + s
 	}
 	return s
-}
-
-// oneLine is s with everything that is not printed, line breaks and bytes that
-// are no text among it, as blanks, and none at its ends.
-func oneLine(s string) string {
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, s))
 }

@@ -63,11 +63,19 @@ type Measure struct {
 	Ratio stat.Interval
 }
 
+// signOfSides explains the table of the two sides, whose sign and quantiles are
+// not those of the difference.
+const signOfSides = "Improvement: positive means that test is faster. Quantiles are type 7."
+
 // dash stands where a table has no value.
 const dash = "--"
 
-// Compose makes the document of a run.
-func Compose(r *Run) *Document {
+// Compose makes the document of a run. What others said in it is safe to
+// print.
+func Compose(r *Run) *Document { return compose(cleaned(r)) }
+
+// compose makes the document of a run whose texts are clean.
+func compose(r *Run) *Document {
 	d := &Document{
 		Headline:    headline(r),
 		Effect:      effectSentence(r.Result),
@@ -97,7 +105,7 @@ func title(r *compare.Result) string {
 func headline(r *Run) string {
 	v := r.Result.Verdict.String()
 	if o := r.Result.Verdict.Outcome; o == compare.Improves || o == compare.Regresses {
-		v += ": " + faster(r.Result.Effect.Center)
+		v += ": " + magnitude(r.Result)
 	}
 	if r.Result.Design == compare.Unpaired {
 		v += " (unpaired)"
@@ -122,15 +130,29 @@ func effectSentence(r *compare.Result) string {
 		ratio(e.Center), intervalText(e), measured(r))
 }
 
-// measured says how much stands behind the effect.
+// measured says how much stands behind the effect. A sequence stands on whole
+// batches, which may not take in the last pairs.
 func measured(r *compare.Result) string {
+	if e := r.Effect; e.Kind == stat.KindSequence && e.N < len(r.Pairs) {
+		return fmt.Sprintf("the first %d of %s", e.N, count(len(r.Pairs), "pair"))
+	}
+	return compared(r)
+}
+
+// compared says how much was measured.
+func compared(r *compare.Result) string {
 	if g := r.Groups; g != nil {
 		return fmt.Sprintf("%d against %d %s", len(g.MS[1]), len(g.MS[0]), plural(r.Subject.Unit()))
 	}
-	if len(r.Pairs) == 1 {
-		return "1 pair"
+	return count(len(r.Pairs), "pair")
+}
+
+// count is a number with its unit.
+func count(n int, unit string) string {
+	if n != 1 {
+		unit = plural(unit)
 	}
-	return fmt.Sprintf("%d pairs", len(r.Pairs))
+	return fmt.Sprintf("%d %s", n, unit)
 }
 
 func plural(unit string) string {
@@ -138,6 +160,13 @@ func plural(unit string) string {
 		return "batches"
 	}
 	return unit + "s"
+}
+
+// early reports that the fixed-n analysis does not count: the run ended before
+// or after the planned number of blocks, or the sequence decided. The p-values
+// of that analysis then have no meaning, because somebody looked.
+func early(r *compare.Result) bool {
+	return r.Verdict.Live || r.Stage != stat.Planned
 }
 
 // intervalText names what kind of interval it is when it is not the planned
@@ -167,6 +196,15 @@ func ratio(x float64) string {
 // sig3 shows three significant digits, trailing zeros included.
 func sig3(x float64) string {
 	return strings.TrimSuffix(fmt.Sprintf("%#.3g", x), ".")
+}
+
+// magnitude tells the effect in the headline. Where the blocks fall into two groups
+// and the typical effect lies between them, its size is that of no block.
+func magnitude(r *compare.Result) string {
+	if r.Diagnosis.Straddles {
+		return "two groups of " + plural(r.Subject.Unit())
+	}
+	return faster(r.Effect.Center)
 }
 
 // faster tells a ratio as a person would say it.

@@ -41,16 +41,30 @@ func effects(r *compare.Result) []Measure {
 		out = append(out, secondary(m))
 	}
 	if e.P99.N > 0 {
-		out = append(out, change("p99", e.P99, "informational"))
+		out = append(out, change(quantileName("p99", e.P99), e.P99, "informs"))
+	}
+	if early(r) {
+		for i := range out {
+			out[i].P = dash
+		}
 	}
 	return out
+}
+
+// quantileName tells the ratio of Harrell-Davis quantiles from that of the
+// quantiles in the table of the sides.
+func quantileName(name string, v stat.Interval) string {
+	if v.Kind == stat.KindBootstrap {
+		return name + " (Harrell-Davis)"
+	}
+	return name
 }
 
 // secondary is a metric that may guard.
 func secondary(m compare.Metric) Measure {
 	var v Measure
 	if m.Ratio.N > 0 {
-		v = change(m.Name, m.Ratio, "")
+		v = change(quantileName(m.Name, m.Ratio), m.Ratio, "")
 	} else {
 		v = Measure{Name: m.Name, Change: fmt.Sprintf("%+d", m.Only[1]-m.Only[0]),
 			Interval: fmt.Sprintf("%d against %d", m.Only[1], m.Only[0]), Level: dash}

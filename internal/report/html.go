@@ -140,7 +140,8 @@ func HTML(w io.Writer, r *Run) error {
 }
 
 func htmlCompose(r *Run) *htmlPage {
-	d := Compose(r)
+	r = cleaned(r)
+	d := compose(r)
 	looks := htmlOutcomes()[r.Result.Verdict.Outcome]
 	p := &htmlPage{
 		Document: d, Subject: d.Title, Scope: sentence(htmlScope(r.Result)),
@@ -153,9 +154,9 @@ func htmlCompose(r *Run) *htmlPage {
 		p.Why = append(p.Why, sentence(reason))
 	}
 	if d.Attribution != "" && r.Result.Verdict.Outcome != compare.Invalid {
-		p.Attributed = "This is the effect of " + d.Attribution + "."
+		p.Attributed = stop("This is the effect of " + d.Attribution)
 		if r.Result.Groups != nil {
-			p.Attributed = sentence(d.Attribution) + "." // it is not one thing's effect
+			p.Attributed = stop(sentence(d.Attribution)) // it is not one thing's effect
 		}
 	}
 	if r.Dir != "" && r.Manifest.State != store.Complete {
@@ -181,7 +182,7 @@ func htmlOutcomes() map[compare.Outcome]struct{ class, path string } {
 
 // htmlScope says in a few words what was compared.
 func htmlScope(r *compare.Result) string {
-	scope := string(r.Subject) + ", " + string(r.Design) + ", " + measured(r)
+	scope := string(r.Subject) + ", " + string(r.Design) + ", " + compared(r)
 	if len(r.Pairs) > 0 && r.Groups == nil {
 		first, last := r.Range()
 		if first == last {

@@ -28,7 +28,7 @@ func htmlForest(r *compare.Result, d *Document) htmlFigure {
 		}
 	}
 	if len(rows) == 0 {
-		f.Missing = "There is no effect to draw: " + d.Effect + "."
+		f.Missing = stop("There is no effect to draw: " + d.Effect)
 		return f
 	}
 	p := chart.Plot{
@@ -310,7 +310,7 @@ func htmlPhases(r *compare.Result) *htmlFigure {
 		Caption: "Medians of each part over the pairs. Opening the connection comes first and is not part of the compared time. Medians of parts need not add up to the median of the whole.",
 	}
 	if len(r.Pairs) == 0 || r.Pairs[0].Samples == nil {
-		f.Missing = "The parts of a request are not known: " + map[bool]string{true: "there is no pair.", false: "measurements that were made elsewhere have none."}[len(r.Pairs) == 0 && r.Inputs == nil]
+		f.Missing = "The parts of a request are not known: there are no pairs with samples behind them."
 		return f
 	}
 	parts := []struct {
@@ -370,7 +370,7 @@ func htmlFailed(r *Run) *htmlFigure {
 			}
 			low, high = min(low, s.Number), max(high, s.Number)
 			if s.Status != sample.OK {
-				lanes[i] = append(lanes[i], failed{s.Number, fmt.Sprintf("block %d, %s: %s", s.Number, sample.Sides[i], s.Status)})
+				lanes[i] = append(lanes[i], failed{s.Number, fmt.Sprintf("block %d, %s: %s", s.Number, sample.Sides[i], Clean(string(s.Status)))})
 			}
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/verdict-bench/verdict/internal/compare"
 	"github.com/verdict-bench/verdict/internal/sample"
@@ -91,7 +90,11 @@ func htmlEffect(r *compare.Result, d *Document) htmlSection {
 		Head:    htmlColumns("Measure", "Change#", "Interval#", "Level#", "p#", "Role"),
 		Note:    "Negative: the test side is faster.",
 	}
-	if r.Groups == nil {
+	switch {
+	case r.Groups != nil:
+	case early(r):
+		t.Note += " " + noPValues + " A guard can take a win away and never makes one."
+	default:
 		t.Note += " p-values of the secondary measures are adjusted for their number. A guard can take a win away and never makes one."
 	}
 	for _, e := range d.Effects {
@@ -103,7 +106,10 @@ func htmlEffect(r *compare.Result, d *Document) htmlSection {
 
 // htmlSides is the comparison table and what else describes each side.
 func htmlSides(r *compare.Result, d *Document) []htmlTable {
-	main := htmlTable{Caption: d.Title + ", both sides", Head: htmlColumns("Metric", "Baseline#", "Test#", "Improvement#")}
+	main := htmlTable{
+		Caption: d.Title + ", both sides", Head: htmlColumns("Metric", "Baseline#", "Test#", "Improvement#"),
+		Note: signOfSides,
+	}
 	for _, row := range d.Comparison {
 		main.Rows = append(main.Rows, row[:])
 	}
@@ -159,21 +165,29 @@ func htmlPlain(x float64) string {
 
 // htmlFailures shows what failed and when the sides did not answer.
 func htmlFailures(r *Run) htmlSection {
-	res := r.Result
 	s := htmlSection{ID: "failures", Title: "Failures and gaps"}
-	if res.Inputs != nil {
-		s.Text = []string{"The inputs hold only what succeeded and what they say was left out; failures of the servers cannot be seen in them."}
+	lost := lossesOf(r)
+	for side, name := range sample.Sides {
+		if !lost[side].known {
+			s.Text = append(s.Text, fmt.Sprintf("The input of the %s side holds only what succeeded and what it says was left out; failures of the server cannot be seen in it.", name))
+		}
+	}
+	if !lost[0].known && !lost[1].known {
 		return s
 	}
 	t := htmlTable{Caption: "Samples that are not ok, by side", Head: htmlColumns("Status", "Baseline#", "Test#")}
 	statuses := make(map[sample.Status]bool)
-	for _, f := range res.Failures {
-		for status := range f {
+	for _, l := range lost {
+		for status := range l.failed {
 			statuses[status] = true
 		}
 	}
 	for _, status := range slices.Sorted(maps.Keys(statuses)) {
-		t.Rows = append(t.Rows, []string{string(status), strconv.Itoa(res.Failures[0][status]), strconv.Itoa(res.Failures[1][status])})
+		row := []string{string(status)}
+		for _, l := range lost {
+			row = append(row, htmlKnown(l.known, strconv.Itoa(l.failed[status])))
+		}
+		t.Rows = append(t.Rows, row)
 	}
 	if len(t.Rows) > 0 {
 		s.Tables = append(s.Tables, t)
@@ -181,20 +195,53 @@ func htmlFailures(r *Run) htmlSection {
 			s.Figures = []htmlFigure{*f}
 		}
 	} else {
-		s.Text = append(s.Text, "No sample failed on either side.")
+		s.Text = append(s.Text, "No sample failed"+htmlWhere(lost))
 	}
-	gaps := htmlTable{Caption: "Stretches without an answer", Head: htmlColumns("Side", "From (UTC)", "For#", "Reason")}
-	for i, side := range sample.Sides {
-		for _, g := range res.Gaps[i] {
-			gaps.Rows = append(gaps.Rows, []string{string(side), utc(g.From), time.Duration(g.DurationNS).Round(100 * time.Millisecond).String(), g.Reason})
-		}
-	}
-	if len(gaps.Rows) > 0 {
+	if gaps := htmlGaps(lost); len(gaps.Rows) > 0 {
 		s.Tables = append(s.Tables, gaps)
 	} else {
-		s.Text = append(s.Text, "There was no stretch without an answer.")
+		s.Text = append(s.Text, "There was no stretch without an answer"+htmlWhere(lost))
 	}
 	return s
+}
+
+// htmlKnown is text, or a dash where it is not known.
+func htmlKnown(known bool, text string) string {
+	if !known {
+		return dash
+	}
+	return text
+}
+
+// htmlWhere names the sides of which losses are known, and ends the sentence.
+func htmlWhere(lost [2]losses) string {
+	for side, name := range sample.Sides {
+		if !lost[side].known {
+			return fmt.Sprintf(" on the %s side.", sample.Sides[1-name.Index()])
+		}
+	}
+	return " on either side."
+}
+
+// htmlGaps lists the first stretches without an answer of each side and says
+// how many there are.
+func htmlGaps(lost [2]losses) htmlTable {
+	t := htmlTable{Caption: "Stretches without an answer", Head: htmlColumns("Side", "From (UTC)", "For#", "Reason")}
+	var notes []string
+	for i, side := range sample.Sides {
+		gaps := lost[i].gaps
+		for _, g := range gaps[:min(len(gaps), fewGaps)] {
+			t.Rows = append(t.Rows, []string{string(side), utc(g.From), gapLength(g.DurationNS), g.Reason})
+		}
+		if len(gaps) > 0 {
+			notes = append(notes, fmt.Sprintf("%s side: %s, %s in all.", sentence(string(side)), count(len(gaps), "time"), gapLength(gapTotal(gaps))))
+		}
+		if len(gaps) > fewGaps {
+			notes = append(notes, fmt.Sprintf("The first %d are listed.", fewGaps))
+		}
+	}
+	t.Note = strings.Join(notes, " ")
+	return t
 }
 
 // htmlForecast says what the noise allows to see.
@@ -308,7 +355,7 @@ func htmlEnvironment(r *Run, d *Document) htmlSection {
 	add("Measured by", strings.TrimSpace("verdict "+m.Program+" "+e.Go))
 	add("Hash of the spec", m.SpecHash)
 	add("Hash of the plan", m.PlanHash)
-	if r.Result.Groups == nil && r.Result.Inputs == nil {
+	if r.Result.Groups == nil && registered(r.Result) {
 		rule := r.Result.Rule
 		add("Registered before the first sample", fmt.Sprintf("margin %s %%, %d blocks, batches of %d, levels %s %% and %s %%, seed %d",
 			compare.Percent(rule.Margin), rule.Planned, rule.Batch, compare.Percent(1-rule.AlphaLive), compare.Percent(1-rule.AlphaFinal), rule.Seed))
@@ -331,25 +378,23 @@ func htmlControl(r *compare.Result) htmlSection {
 	add("pairs", strconv.Itoa(c.Pairs))
 	if c.Shift.N > 0 {
 		add("shift between the places", fmt.Sprintf("%s [%s, %s]", ratio(c.Shift.Center), ratio(c.Shift.Low), ratio(c.Shift.High)))
-		add("noise floor", htmlFloor(c.Floor))
+		if c.Floor > 0 {
+			add("noise floor", fmt.Sprintf("±%.2g %%", 100*c.Floor))
+		}
 		add("long-run standard deviation of the log ratios", fmt.Sprintf("%.3g", c.LongRun))
 		add("autocorrelation at lag 1", fmt.Sprintf("%.2f", c.ACF1))
 	}
 	add("blocks on which the build disagreed with itself", strconv.Itoa(len(c.Different)))
-	corrects := "no"
-	if c.Corrects {
-		corrects = "yes"
+	corrects := "yes"
+	if !c.Corrects {
+		corrects = "no"
+		if c.Why != "" {
+			s.Text = append(s.Text, stop("Its shift is not taken off the effect: "+c.Why))
+		}
 	}
 	add("taken off the effect", corrects)
 	s.Tables = []htmlTable{t}
 	return s
-}
-
-func htmlFloor(x float64) string {
-	if math.IsInf(x, 0) {
-		return "unbounded"
-	}
-	return fmt.Sprintf("±%.2g %%", 100*x)
 }
 
 // htmlExcluded lists what has no pair, or was left out, by reason.

@@ -157,8 +157,8 @@ func (s *htmlSeries) against(id, title, name, unit string, scale float64, x [2][
 	}
 	low, high := spread(x[0], x[1])
 	switch {
-	case s.res.Inputs != nil && s.res.Subject == compare.Witness:
-		f.Missing = "The inputs do not say how much gas the blocks used or how large the answers were."
+	case s.res.Subject == compare.Witness && !sampled(s.res):
+		f.Missing = "There are no pairs with samples behind them, which would say how much gas the blocks used and how large the answers were."
 		return f
 	case math.IsNaN(low) || high == 0:
 		f.Missing = "The " + name + " is not known."

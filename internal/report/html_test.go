@@ -284,8 +284,8 @@ func TestHTML_missing(t *testing.T) {
 		{"one", "series", "at least two"},
 		{"improves", "work", "is the same everywhere, 20 Mgas"},
 		{"improves", "control", "There is no A/A control"},
-		{"unpaired", "work", "do not say how much gas"},
-		{"unpaired", "phases", "made elsewhere have none"},
+		{"unpaired", "work", "would say how much gas"},
+		{"unpaired", "phases", "no pairs with samples"},
 		{"invalid", "effect", "no statement about speed"},
 	} {
 		got := ""

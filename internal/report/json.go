@@ -1,11 +1,16 @@
 package report
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"math"
 	"slices"
 	"time"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/verdict-bench/verdict/internal/compare"
 	"github.com/verdict-bench/verdict/internal/sample"
@@ -20,10 +25,35 @@ const Version = 1
 // JSON writes the report as one JSON object. Its form is that of
 // report.schema.json; a number that does not exist is null.
 func JSON(w io.Writer, r *Run) error {
-	enc := json.NewEncoder(w)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	return enc.Encode(jsonOf(r))
+	if err := enc.Encode(jsonOf(r)); err != nil {
+		return err
+	}
+	_, err := w.Write(jsonPrintable(b.Bytes()))
+	return err
+}
+
+// jsonPrintable escapes what a terminal might obey and the encoder leaves: it
+// can only stand in strings, which keep their values.
+func jsonPrintable(text []byte) []byte {
+	out := make([]byte, 0, len(text))
+	for len(text) > 0 {
+		r, n := utf8.DecodeRune(text)
+		switch {
+		case r == '\n' || unicode.IsPrint(r):
+			out = append(out, text[:n]...)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+		text = text[n:]
+	}
+	return out
 }
 
 // jsonNumber is a JSON number. What is not finite has none and becomes null.
@@ -86,6 +116,13 @@ func intervalOf(v stat.Interval) *jsonInterval {
 // listOf is x as a list that is never null.
 func listOf[T any](x []T) []T { return append([]T{}, x...) }
 
+// maxListed bounds the lists that a broken run makes long: gaps and answers that
+// differ. A count of all stands beside each.
+const maxListed = 1000
+
+// firstOf is the listed part of x, never null.
+func firstOf[T any](x []T) []T { return listOf(x[:min(len(x), maxListed)]) }
+
 // jsonReport is the report. Its order is that of interest.
 type jsonReport struct {
 	V            int        `json:"v"`
@@ -136,7 +173,7 @@ type jsonReport struct {
 }
 
 func jsonOf(r *Run) *jsonReport {
-	res, words := r.Result, Compose(r)
+	res, words, lost := r.Result, Compose(r), lossesOf(r)
 	v := &res.Verdict
 	out := &jsonReport{
 		V: Version, Verdict: v.String(), Outcome: string(v.Outcome), Headline: words.Headline,
@@ -151,8 +188,8 @@ func jsonOf(r *Run) *jsonReport {
 		Sequence: sequenceOf(res), Control: controlOf(res.Control), Forecast: forecastOf(res.Forecast),
 		Diagnosis: diagnosisOf(res), Groups: groupsOf(res.Groups),
 
-		Parity: jsonParity{res.Parity.OK(), res.Parity}, Excluded: listOf(res.Excluded),
-		Baseline: sideOf(r, 0), Test: sideOf(r, 1),
+		Parity: parityOf(res.Parity), Excluded: excludedOf(res.Excluded),
+		Baseline: sideOf(r, lost[0], 0), Test: sideOf(r, lost[1], 1),
 		Batches: batchesOf(res), Inputs: inputsOf(res.Inputs),
 
 		Observations: listOf(words.Observations), Conclusion: words.Conclusion, Method: listOf(words.Method),
@@ -165,7 +202,34 @@ func jsonOf(r *Run) *jsonReport {
 	if r.Manifest.V != 0 {
 		out.Manifest = &r.Manifest
 	}
+	if early(res) {
+		out.dropPValues()
+	}
 	return out
+}
+
+// dropPValues takes out the p-values of the fixed-n analysis, which have no
+// meaning where that does not count.
+func (r *jsonReport) dropPValues() {
+	none := jsonNumber(math.NaN())
+	e := &r.Estimates
+	intervals := []*jsonInterval{&r.Effect.jsonInterval, e.Typical, e.Final, e.Inner, e.Mean, e.P99, e.GasSlope}
+	for i := range r.Secondary {
+		intervals = append(intervals, r.Secondary[i].Ratio)
+		r.Secondary[i].AdjustedP = none
+	}
+	if g := r.Diagnosis; g != nil {
+		intervals = append(intervals, g.Drift, g.Order, g.BytesSlope, g.SinceSlope)
+	}
+	if c := r.Control; c != nil {
+		intervals = append(intervals, c.Shift)
+	}
+	for _, v := range intervals {
+		if v != nil {
+			v.P = none
+		}
+	}
+	e.EquivalenceP = none
 }
 
 var stages = map[stat.Stage]string{
@@ -321,7 +385,12 @@ type jsonControl struct {
 	DF         jsonNumber    `json:"df"`
 	ACF1       jsonNumber    `json:"acf1"`
 	Different  []uint64      `json:"different"`
-	Corrects   bool          `json:"corrects"`
+	// DifferentCount is the length of the whole list.
+	DifferentCount int    `json:"different_count"`
+	Kind           string `json:"kind"`
+	Corrects       bool   `json:"corrects"`
+	// Why says why it does not correct, empty when it does.
+	Why string `json:"why"`
 }
 
 func controlOf(c *compare.Control) *jsonControl {
@@ -330,9 +399,10 @@ func controlOf(c *compare.Control) *jsonControl {
 	}
 	has := c.Shift.N > 0
 	return &jsonControl{
-		Pairs: c.Pairs, Shift: intervalOf(c.Shift), NoiseFloor: numberIf(c.Floor, has),
+		Pairs: c.Pairs, Shift: intervalOf(c.Shift), NoiseFloor: numberIf(c.Floor, c.Floor > 0),
 		LongRunSD: numberIf(c.LongRun, has), DF: numberIf(c.DF, has), ACF1: numberIf(c.ACF1, has),
-		Different: listOf(c.Different), Corrects: c.Corrects,
+		Different: firstOf(c.Different), DifferentCount: len(c.Different),
+		Kind: string(c.Kind), Corrects: c.Corrects, Why: c.Why,
 	}
 }
 
@@ -480,10 +550,31 @@ func groupsOf(g *compare.Groups) *jsonGroups {
 	return out
 }
 
-// jsonParity is the parity of the answers.
+// jsonParity is the parity of the answers. OK is null when nothing was checked;
+// the counts are those of the whole lists.
 type jsonParity struct {
-	OK bool `json:"ok"`
+	OK *bool `json:"ok"`
 	compare.Parity
+	DifferentCount int `json:"different_count"`
+	RefusedCount   int `json:"refused_count"`
+}
+
+func parityOf(p compare.Parity) jsonParity {
+	out := jsonParity{Parity: p, DifferentCount: len(p.Different), RefusedCount: len(p.Refused)}
+	if ok := p.OK(); p.Checked > 0 || !ok {
+		out.OK = &ok
+	}
+	out.Different, out.Refused = firstOf(p.Different), firstOf(p.Refused)
+	return out
+}
+
+// excludedOf is what was not compared, each block named once.
+func excludedOf(excluded []compare.Exclusion) []compare.Exclusion {
+	out := listOf(excluded)
+	for i := range out {
+		out[i].Blocks = distinct(out[i].Blocks)
+	}
+	return out
 }
 
 // jsonSide is one side: its compared latencies in milliseconds, and what did
@@ -512,6 +603,9 @@ type jsonSide struct {
 	Medians       *jsonMedians          `json:"medians"`
 	Failures      map[sample.Status]int `json:"failures"`
 	Gaps          []sample.Gap          `json:"gaps"`
+	// GapCount and GapNS are the number and the length of all gaps.
+	GapCount int   `json:"gap_count"`
+	GapNS    int64 `json:"gap_ns"`
 }
 
 // jsonQuantiles are quantiles with intervals of order statistics.
@@ -539,7 +633,7 @@ type jsonMedians struct {
 	Transactions jsonNumber `json:"transactions"`
 }
 
-func sideOf(r *Run, side int) jsonSide {
+func sideOf(r *Run, lost losses, side int) jsonSide {
 	res := r.Result
 	l := &res.Sides[side]
 	some, many := l.N > 0, l.N > 2
@@ -549,12 +643,13 @@ func sideOf(r *Run, side int) jsonSide {
 		P90: numberIf(l.P90, some), P95: numberIf(l.P95, some), P99: numberIf(l.P99, l.N >= stat.TailPairs),
 		SD: numberIf(l.SD, l.N > 1), GeometricMean: numberOrNull(l.GeometricMean), Skewness: numberIf(l.Skewness, many),
 		LogSD: numberIf(l.LogSD, l.N > 1), LogSkewness: numberIf(l.LogSkewness, many), ACF1: numberIf(l.ACF1, many),
-		LjungBoxP: numberIf(l.LjungBox, some), Failures: map[sample.Status]int{}, Gaps: listOf(res.Gaps[side]),
+		LjungBoxP: numberIf(l.LjungBox, some), Failures: map[sample.Status]int{}, Gaps: firstOf(lost.gaps),
+		GapCount: len(lost.gaps), GapNS: gapTotal(lost.gaps),
 	}
-	for status, n := range res.Failures[side] {
+	for status, n := range lost.failed {
 		out.Failures[status] = n
 	}
-	if out.Name == "" && res.Inputs != nil {
+	if res.Inputs != nil {
 		out.Name = res.Inputs[side].Name
 	}
 	if q := l.Quantiles; len(q) == 3 {

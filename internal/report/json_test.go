@@ -133,7 +133,7 @@ func TestJSON_golden(t *testing.T) {
 func TestJSON_promised(t *testing.T) {
 	for name, run := range jsonCases(t) {
 		v := decoded(t, renderJSON(t, name, run))
-		for _, path := range []string{"v", "verdict", "outcome", "pairs", "state", "run", "parity.ok", "excluded", "reasons"} {
+		for _, path := range []string{"v", "verdict", "outcome", "pairs", "state", "run", "parity.checked", "excluded", "reasons"} {
 			if at(t, v, path) == nil {
 				t.Errorf("%s: %s is null", name, path)
 			}

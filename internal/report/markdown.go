@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/verdict-bench/verdict/internal/compare"
 )
@@ -11,15 +13,16 @@ import (
 // Markdown writes the report in the form of the workflow document's Results
 // Template, for a pull request.
 func Markdown(w io.Writer, r *Run) error {
-	d := Compose(r)
+	r = cleaned(r)
+	d := compose(r)
 	var b strings.Builder
 	what := "Execution witness benchmark"
 	if r.Result.Subject == compare.Proof {
 		what = "Proving benchmark"
 	}
-	fmt.Fprintf(&b, "# %s: %s\n\n%s.\n", what, cell(d.Headline), cell(sentence(d.Effect)))
+	fmt.Fprintf(&b, "# %s: %s\n\n%s\n", what, cell(d.Headline), cell(stop(sentence(d.Effect))))
 	for _, reason := range d.Reasons {
-		fmt.Fprintf(&b, "\n> %s.\n", cell(sentence(reason)))
+		fmt.Fprintf(&b, "\n> %s\n", cell(stop(sentence(reason))))
 	}
 	b.WriteString("\n### Test Session Info\n\n| Field | Value |\n|-------|-------|\n")
 	for _, row := range d.Session {
@@ -43,7 +46,7 @@ func markdownTables(b *strings.Builder, d *Document) {
 	if len(d.Batches) > 0 {
 		title = "Summary"
 	}
-	fmt.Fprintf(b, "\n### %s\n\n| Metric | Baseline | Test | Improvement |\n|--------|---------:|-----:|------------:|\n", title)
+	fmt.Fprintf(b, "\n### %s\n\n%s\n\n| Metric | Baseline | Test | Improvement |\n|--------|---------:|-----:|------------:|\n", title, signOfSides)
 	for _, row := range d.Comparison {
 		fmt.Fprintf(b, "| **%s** | %s | %s | %s |\n", row[0], row[1], row[2], row[3])
 	}
@@ -91,7 +94,7 @@ func markdownDetails(b *strings.Builder, d *Document) {
 
 // markup is what could end a table cell or start markup; program versions and
 // error messages come from servers.
-var markup = strings.NewReplacer("|", "\\|", "<", "&lt;", ">", "&gt;", "`", "'", "\n", " ", "\r", " ",
+var markup = strings.NewReplacer("\\", "\\\\", "|", "\\|", "<", "&lt;", ">", "&gt;", "`", "'", "\n", " ", "\r", " ",
 	"[", "\\[", "]", "\\]", "*", "\\*", "_", "\\_")
 
 // cell makes text safe to stand in a table or a paragraph.
@@ -102,5 +105,14 @@ func sentence(s string) string {
 	if s == "" {
 		return s
 	}
-	return strings.ToUpper(s[:1]) + s[1:]
+	first, n := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(first)) + s[n:]
+}
+
+// stop ends a sentence, unless its words do.
+func stop(s string) string {
+	if s == "" || strings.ContainsAny(s[len(s)-1:], ".?!") {
+		return s
+	}
+	return s + "."
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -38,8 +39,14 @@ func observations(r *Run) []string {
 	add(gasSlope(r.Result))
 	add(slowest(r.Result))
 	add(order(r.Result))
-	add(failures(r.Result))
-	add(outages(r.Result))
+	add(drift(r.Result))
+	add(farthest(r.Result))
+	lost := lossesOf(r)
+	add(failures(lost))
+	add(errorRate(r.Result))
+	for side := range lost {
+		add(outages(sample.Sides[side], lost[side].gaps))
+	}
 	if r.Dir != "" {
 		add(network(r.Manifest.Sides))
 	}
@@ -55,9 +62,9 @@ func observations(r *Run) []string {
 // it is.
 func observation(s string) string {
 	if first, _, _ := strings.Cut(s, " "); strings.ContainsAny(first, "/.") {
-		return s + "."
+		return stop(s)
 	}
-	return sentence(s) + "."
+	return stop(sentence(s))
 }
 
 // sampled reports whether there are pairs with samples behind them.
@@ -70,9 +77,13 @@ func control(r *compare.Result) string {
 	if c == nil {
 		return ""
 	}
-	s := fmt.Sprintf("A/A control: the baseline build against itself, %s.", c)
-	if c.Shift.N > 0 && !c.Corrects {
-		s += " One server was asked twice: this is the noise of the measurement and says nothing about two places."
+	s := stop(fmt.Sprintf("A/A control: the baseline build against itself, %s", c))
+	switch {
+	case c.Corrects || c.Why == "" || c.Floor == 0: // without a floor it has said why
+	case c.Kind == sample.OnePlace:
+		s += " " + stop(sentence(c.Why))
+	default:
+		s += " " + stop("Its shift is not taken off the effect: "+c.Why)
 	}
 	return s
 }
@@ -148,8 +159,8 @@ func completeness(p *compare.Parity) string {
 		return fmt.Sprintf("Completeness: all %d checked witnesses are proved: from them alone, their blocks execute to their own state root and receipts root.", checked[0]+checked[1])
 	}
 	first := p.Refused[0]
-	return fmt.Sprintf("Completeness: %d of %d baseline witnesses and %d of %d test witnesses are incomplete; block %d, %s: %s.",
-		p.Incomplete[0], checked[0], p.Incomplete[1], checked[1], first.Number, first.Side, first.Message)
+	return stop(fmt.Sprintf("Completeness: %d of %d baseline witnesses and %d of %d test witnesses are incomplete; block %d, %s: %s",
+		p.Incomplete[0], checked[0], p.Incomplete[1], checked[1], first.Number, first.Side, first.Message))
 }
 
 // medians is the median of one figure over the pairs, for both sides.
@@ -226,14 +237,97 @@ func order(r *compare.Result) string {
 	if first == 0 {
 		return ""
 	}
-	return fmt.Sprintf("Order: the baseline side was asked first on %d of %d blocks, at random from the recorded seed.", first, len(r.Pairs))
+	s := fmt.Sprintf("Order: the baseline side was asked first on %d of %d blocks, at random from the recorded seed", first, len(r.Pairs))
+	if v := r.Diagnosis.Order; v.N > 0 && v.Contains(0) {
+		s += "; being asked first makes no difference that shows: " + logRatio(v)
+	}
+	return s + "."
 }
 
-func failures(r *compare.Result) string {
+// drift says that the effect is the same in both halves as far as can be seen.
+// One that is not warns of itself.
+func drift(r *compare.Result) string {
+	v := r.Diagnosis.Drift
+	if v.N == 0 || !v.Contains(0) {
+		return ""
+	}
+	return "No drift shows: ratio of the second half / that of the first " + logRatio(v) + "."
+}
+
+// logRatio is an interval on the log scale as a ratio, with its level.
+func logRatio(v stat.Interval) string {
+	return fmt.Sprintf("%s (%s %% interval)", htmlLogRatio(v), compare.Percent(v.Confidence))
+}
+
+// farthest names the block of the farthest ratio where some lie far off.
+func farthest(r *compare.Result) string {
+	g := &r.Diagnosis
+	if g.OutlierShare == 0 || g.Largest < 0 || g.Largest >= len(r.Pairs) {
+		return ""
+	}
+	p := r.Pairs[g.Largest]
+	return fmt.Sprintf("The farthest ratio is %s, at %s %d; %.1f %% of the pairs are farther than 14.8 median absolute deviations from the median.",
+		ratio(math.Exp(p.D)), r.Subject.Unit(), p.Number, 100*g.OutlierShare)
+}
+
+// errorRate counts the blocks that failed on one side alone.
+func errorRate(r *compare.Result) string {
+	i := slices.IndexFunc(r.Secondary, func(m compare.Metric) bool { return m.Name == compare.ErrorRate })
+	if i < 0 || r.Secondary[i].Only == [2]int{} {
+		return ""
+	}
+	m := r.Secondary[i]
+	s := fmt.Sprintf("Error rate: %s failed on the baseline side alone and %d on the test side alone", count(m.Only[0], r.Subject.Unit()), m.Only[1])
+	if !early(r) && !math.IsNaN(m.Adjusted) {
+		s += ", " + strings.Replace("p = "+pValue(m.Adjusted), "= <", "< ", 1) + " (McNemar, adjusted)"
+	}
+	return s + "."
+}
+
+// losses are what one side did not answer.
+type losses struct {
+	failed map[sample.Status]int
+	gaps   []sample.Gap
+	// known says that the side's measurements tell of failures at all.
+	known bool
+}
+
+// lossesOf takes the losses from the result, and from the records where their
+// latencies were compared as series.
+func lossesOf(r *Run) (out [2]losses) {
+	res := r.Result
+	told := res.Inputs == nil || sampled(res)
+	for side := range out {
+		told = told || len(res.Failures[side])+len(res.Gaps[side]) > 0
+	}
+	for side := range out {
+		out[side] = losses{res.Failures[side], res.Gaps[side], told || len(r.Records[side]) > 0}
+	}
+	if told {
+		return out
+	}
+	for side, records := range r.Records {
+		failed := make(map[sample.Status]int)
+		for _, rec := range records {
+			switch s := rec.Sample; {
+			case rec.Gap != nil:
+				gap := *rec.Gap
+				gap.Reason = Clean(gap.Reason)
+				out[side].gaps = append(out[side].gaps, gap)
+			case s != nil && s.Status != sample.OK && s.Status != sample.Skipped && !s.WarmUp && s.Control == "":
+				failed[sample.Status(Clean(string(s.Status)))]++
+			}
+		}
+		out[side].failed = failed
+	}
+	return out
+}
+
+func failures(lost [2]losses) string {
 	var parts []string
 	for i, side := range sample.Sides {
-		for _, status := range slices.Sorted(maps.Keys(r.Failures[i])) {
-			parts = append(parts, fmt.Sprintf("%d × %s on the %s side", r.Failures[i][status], status, side))
+		for _, status := range slices.Sorted(maps.Keys(lost[i].failed)) {
+			parts = append(parts, fmt.Sprintf("%d × %s on the %s side", lost[i].failed[status], status, side))
 		}
 	}
 	if len(parts) == 0 {
@@ -242,17 +336,38 @@ func failures(r *compare.Result) string {
 	return "Failed samples: " + strings.Join(parts, ", ") + "."
 }
 
-func outages(r *compare.Result) string {
-	var parts []string
-	for i, side := range sample.Sides {
-		for _, g := range r.Gaps[i] {
-			parts = append(parts, fmt.Sprintf("%s side from %s for %s (%s)", side, utc(g.From), time.Duration(g.DurationNS).Round(100*time.Millisecond), g.Reason))
-		}
-	}
-	if len(parts) == 0 {
+// fewGaps is how many stretches without an answer are shown one by one.
+const fewGaps = 5
+
+// outages tells when a side did not answer: how often, how long in all, and the
+// first of them.
+func outages(side sample.Side, gaps []sample.Gap) string {
+	if len(gaps) == 0 {
 		return ""
 	}
-	return "Without an answer: " + strings.Join(parts, "; ") + "."
+	var parts []string
+	for _, g := range gaps[:min(len(gaps), fewGaps)] {
+		parts = append(parts, fmt.Sprintf("from %s for %s (%s)", utc(g.From), gapLength(g.DurationNS), g.Reason))
+	}
+	if len(gaps) > fewGaps {
+		parts = append(parts, "…")
+	}
+	return fmt.Sprintf("Without an answer on the %s side: %s, %s in all: %s.",
+		side, count(len(gaps), "time"), gapLength(gapTotal(gaps)), strings.Join(parts, "; "))
+}
+
+// gapTotal is the length of all gaps in nanoseconds.
+func gapTotal(gaps []sample.Gap) int64 {
+	total := int64(0)
+	for _, g := range gaps {
+		total += g.DurationNS
+	}
+	return total
+}
+
+// gapLength shows a length in nanoseconds to a tenth of a second.
+func gapLength(ns int64) string {
+	return time.Duration(ns).Round(100 * time.Millisecond).String()
 }
 
 // network warns when a meter did not run on the host that it measured.
@@ -282,9 +397,21 @@ func numbers(n []uint64) string {
 	return strings.Join(parts, ", ")
 }
 
+// distinct are the numbers without repetitions, in order: of one height several
+// blocks may be left out.
+func distinct(n []uint64) []uint64 {
+	var out []uint64
+	for _, x := range n {
+		if !slices.Contains(out, x) {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
 // listed names the first blocks of an exclusion, and says that there are more.
 func listed(e compare.Exclusion) string {
-	s := numbers(e.Blocks)
+	s := numbers(distinct(e.Blocks))
 	if e.Count > len(e.Blocks) && len(e.Blocks) > 0 {
 		s += ", …"
 	}

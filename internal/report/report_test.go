@@ -193,7 +193,15 @@ func golden(t *testing.T, name string, got []byte) {
 }
 
 func TestText_width(t *testing.T) {
-	for name, run := range cases() {
+	runs := cases()
+	runs["p99"] = made(400, nil)
+	runs["slow"] = made(100, func(_, side int, s *sample.Sample) {
+		if side == 1 {
+			s.TotalNS *= 4000
+		}
+	})
+	runs["mixed"], runs["outage"] = mixed(200), outage(3000)
+	for name, run := range runs {
 		var b bytes.Buffer
 		if err := Text(&b, run); err != nil {
 			t.Fatal(err)

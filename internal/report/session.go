@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,7 +52,7 @@ func session(r *Run) [][2]string {
 func inputs(r *Run) [][2]string {
 	in := r.Result.Inputs
 	describe := func(i compare.Input) string {
-		return fmt.Sprintf("%s (%s, %d values in %d lines)", i.Name, i.Kind, i.Values, i.Lines)
+		return fmt.Sprintf("%s (%s, %s in %s)", i.Name, i.Kind, count(i.Values, "value"), count(i.Lines, "line"))
 	}
 	rows := [][2]string{{"Baseline", describe(in[0])}, {"Test", describe(in[1])}}
 	if r.Result.Subject == compare.Proof {
@@ -101,7 +102,7 @@ func comparison(r *compare.Result) [][4]string {
 	add := func(name string, x, y float64, compared bool) {
 		improvement := dash
 		if compared && a.N > 0 && b.N > 0 && r.Verdict.Outcome != compare.Invalid {
-			improvement = strings.TrimPrefix(percent(1+(x-y)/x, 1), "+") + " %"
+			improvement = improved(x, y)
 		}
 		rows = append(rows, [4]string{name, duration(r.Subject, x, a.N), duration(r.Subject, y, b.N), improvement})
 	}
@@ -119,14 +120,28 @@ func comparison(r *compare.Result) [][4]string {
 	if r.Subject == compare.Proof {
 		return append(rows, work(r)...)
 	}
-	if r.Groups != nil {
-		return rows
+	return append(rows, [4]string{"Block Range", span(r, 0), span(r, 1), dash})
+}
+
+// improved is how much less time y is than x, in percent; from twice as much on
+// the factor says more.
+func improved(x, y float64) string {
+	if y >= 2*x {
+		return sig3(y/x) + " x slower"
 	}
-	span := dash
-	if first, last := r.Range(); len(r.Pairs) > 0 {
-		span = fmt.Sprintf("%d – %d", first, last)
+	return strings.TrimPrefix(percent(1+(x-y)/x, 1), "+") + " %"
+}
+
+// span is the first and the last block of a side, where they have numbers.
+func span(r *compare.Result, side int) string {
+	first, last := r.Range()
+	switch {
+	case r.Groups != nil && len(r.Groups.Numbers[side]) > 0:
+		first, last = slices.Min(r.Groups.Numbers[side]), slices.Max(r.Groups.Numbers[side])
+	case len(r.Pairs) == 0:
+		return dash
 	}
-	return append(rows, [4]string{"Block Range", span, span, dash})
+	return fmt.Sprintf("%d – %d", first, last)
 }
 
 func total(r *compare.Result) string {
@@ -145,28 +160,24 @@ func work(r *compare.Result) [][4]string {
 			txs[side] += uint64(b.Txs)
 		}
 	}
-	known := func(n uint64) string {
-		if n == 0 {
-			return dash
-		}
-		return fmt.Sprint(n)
-	}
 	return [][4]string{
 		{"Total Gas", known(gas[0]), known(gas[1]), dash},
 		{"Total Txs", known(txs[0]), known(txs[1]), dash},
 	}
 }
 
+// known is a count, or a dash for a zero that stands for unknown.
+func known(n uint64) string {
+	if n == 0 {
+		return dash
+	}
+	return fmt.Sprint(n)
+}
+
 // batches is the Proving Results table: side, batch, time in seconds and in
 // milliseconds, gas, transactions, blocks.
 func batches(r *compare.Result) [][]string {
 	var rows [][]string
-	known := func(n uint64) string {
-		if n == 0 {
-			return dash
-		}
-		return fmt.Sprint(n)
-	}
 	for side, name := range [2]string{"baseline", "test"} {
 		for _, b := range r.Batches[side] {
 			rows = append(rows, []string{name, fmt.Sprint(b.Number), fmt.Sprintf("%.3f", b.MS/1e3), fmt.Sprintf("%.0f", b.MS),

@@ -12,7 +12,8 @@ const textWidth = 80
 
 // Text writes the report for a terminal: 80 columns, no color.
 func Text(w io.Writer, r *Run) error {
-	d := Compose(r)
+	r = cleaned(r)
+	d := compose(r)
 	var b strings.Builder
 	b.WriteString(hang("VERDICT: ", d.Headline))
 	b.WriteString(wrap(d.Effect, "  "))
@@ -25,6 +26,7 @@ func Text(w io.Writer, r *Run) error {
 	for _, row := range d.Comparison {
 		fmt.Fprintf(&b, "  %s %s %s %s\n", pad(row[0], -22), pad(row[1], 19), pad(row[2], 19), pad(row[3], 12))
 	}
+	b.WriteString(wrap(signOfSides, "  "))
 	b.WriteString("\nTest session\n")
 	for _, row := range d.Session {
 		if row[1] != dash { // what imported files do not say
@@ -34,7 +36,11 @@ func Text(w io.Writer, r *Run) error {
 	if len(d.Excluded) > 0 {
 		b.WriteString("\nNot compared\n")
 		for _, e := range d.Excluded {
-			b.WriteString(hang(fmt.Sprintf("  %6d  ", e.Count), fmt.Sprintf("%s (%s)", e.Reason, listed(e))))
+			reason := e.Reason
+			if which := listed(e); which != "" {
+				reason += " (" + which + ")"
+			}
+			b.WriteString(hang(fmt.Sprintf("  %6d  ", e.Count), reason))
 		}
 	}
 	b.WriteString("\nObservations\n")
@@ -57,9 +63,9 @@ func writeEffects(b *strings.Builder, effects []Measure) {
 		return
 	}
 	b.WriteString("\nTest against baseline (negative: test is faster)\n")
-	fmt.Fprintf(b, "  %-18s %10s %22s %6s %8s\n", "Measure", "Change", "Interval", "Level", "p")
+	fmt.Fprintf(b, "  %-19s %10s %22s %6s %8s\n", "Measure", "Change", "Interval", "Level", "p")
 	for _, e := range effects {
-		line := fmt.Sprintf("  %s %s %s %s %s %s", pad(e.Name, -18), pad(e.Change, 10), pad(e.Interval, 22), pad(e.Level, 6), pad(e.P, 8), e.Note)
+		line := fmt.Sprintf("  %s %s %s %s %s %s", pad(e.Name, -19), pad(e.Change, 10), pad(e.Interval, 22), pad(e.Level, 6), pad(e.P, 8), e.Note)
 		b.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
 }

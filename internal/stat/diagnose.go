@@ -128,7 +128,16 @@ func (g *Diagnostics) warn() {
 	add(g.ZeroShare > warnZeroShare,
 		"%.1f %% of the pairs show no difference at all", 100*g.ZeroShare)
 	add(g.Drift.N > 0 && !g.Drift.Contains(0),
-		"the effect drifts: the second half differs from the first")
+		"the effect drifts: from the first half to the second the ratio changes by the factor %s", asRatio(g.Drift))
+}
+
+// asRatio is an interval on the log scale as a ratio in words.
+func asRatio(v Interval) string {
+	e, high := v.Exp(), "unbounded"
+	if !math.IsInf(e.High, 1) {
+		high = fmt.Sprintf("%.4g", e.High)
+	}
+	return fmt.Sprintf("%.4g [%.4g, %s] (%g %% interval)", e.Center, e.Low, high, 100*v.Confidence)
 }
 
 // OrderEffect is the mean of d where the baseline was asked first minus that
@@ -152,7 +161,8 @@ func OrderEffect(d []float64, baselineFirst []bool, confidence float64) (Interva
 	}
 	v.Unit = UnitLogRatio
 	if !v.Contains(0) {
-		v.Warnings = append(v.Warnings, "which side is asked first matters")
+		v.Warnings = append(v.Warnings, fmt.Sprintf(
+			"which side is asked first matters: where it is the baseline, the ratio changes by the factor %s", asRatio(v)))
 	}
 	return v, nil
 }
@@ -170,9 +180,9 @@ func WholeMilliseconds(ns []int64) bool {
 }
 
 // SmallBlocks is the share of pairs with a latency of either side below the
-// limit, in the unit of the latencies, and the Hodges-Lehmann ratio without
-// them (0 when none are left). On such blocks the fixed cost of a request
-// dominates the ratio; the warning is not empty when they are many.
+// limit, all in milliseconds, and the Hodges-Lehmann ratio without them (0 when
+// none are left). On such blocks the fixed cost of a request weighs in the
+// ratio; the warning is not empty when they are many.
 func SmallBlocks(baseline, test []float64, limit float64) (share, ratio float64, warning string, err error) {
 	d, err := LogRatios(baseline, test)
 	if err != nil {
@@ -195,7 +205,7 @@ func SmallBlocks(baseline, test []float64, limit float64) (share, ratio float64,
 		ratio = math.Exp(hl)
 	}
 	if share > warnSmallShare {
-		warning = fmt.Sprintf("%.0f %% of the blocks are so small that the fixed cost dominates the ratio", 100*share)
+		warning = fmt.Sprintf("on %.0f %% of the blocks a side answers in under %g ms: the fixed cost of a request weighs in the ratio", 100*share, limit)
 	}
 	return share, ratio, warning, nil
 }

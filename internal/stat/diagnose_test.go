@@ -24,7 +24,7 @@ func TestDiagnose(t *testing.T) {
 	for i := 200; i < 400; i++ {
 		d[i] += 0.2
 	}
-	if g := must(Diagnose(d, 0.95)); !warns(g, "drifts") || math.Abs(g.Drift.Center-0.2) > 0.05 {
+	if g := must(Diagnose(d, 0.95)); !warns(g, "drifts: from the first half to the second the ratio changes by the factor "+asRatio(g.Drift)) || math.Abs(g.Drift.Center-0.2) > 0.05 {
 		t.Errorf("a step in the middle: %+v", g)
 	}
 	d = slices.Clone(z.draw(1, 400, 0))
@@ -65,7 +65,7 @@ func TestOrderEffect(t *testing.T) {
 			d[i] += 0.15
 		}
 	}
-	if v := must(OrderEffect(d, first, 0.95)); !v.Contains(0.15) || len(v.Warnings) != 1 {
+	if v := must(OrderEffect(d, first, 0.95)); !v.Contains(0.15) || len(v.Warnings) != 1 || !strings.Contains(v.Warnings[0], asRatio(v)) {
 		t.Errorf("an order effect of 0.15: %+v", v)
 	}
 	if _, err := OrderEffect(d, first[1:], 0.95); !errors.Is(err, ErrLengths) {
@@ -88,11 +88,19 @@ func TestWholeMilliseconds(t *testing.T) {
 	}
 }
 
+func TestAsRatio(t *testing.T) {
+	v := Interval{Center: math.Log(1.25), Low: math.Log(1.1), High: math.Inf(1), Confidence: 0.95}
+	if got := asRatio(v); got != "1.25 [1.1, unbounded] (95 % interval)" {
+		t.Errorf("asRatio = %q", got)
+	}
+}
+
 func TestSmallBlocks(t *testing.T) {
 	baseline := []float64{100, 100, 100, 10, 100}
 	test := []float64{90, 90, 90, 10, 15}
 	share, ratio, warning, err := SmallBlocks(baseline, test, 20)
-	if err != nil || math.Abs(share-0.4) > 1e-12 || math.Abs(ratio-0.9) > 1e-12 || warning == "" {
+	const want = "on 40 % of the blocks a side answers in under 20 ms: the fixed cost of a request weighs in the ratio"
+	if err != nil || math.Abs(share-0.4) > 1e-12 || math.Abs(ratio-0.9) > 1e-12 || warning != want {
 		t.Errorf("share %v, ratio %v, warning %q, error %v", share, ratio, warning, err)
 	}
 	share, ratio, warning, err = SmallBlocks(baseline, test, 1)
