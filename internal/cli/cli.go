@@ -22,6 +22,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/verdict-bench/verdict/internal/fault"
+	"github.com/verdict-bench/verdict/internal/report"
 )
 
 // World is the part of the surroundings that commands may touch.
@@ -89,18 +90,18 @@ func interrupts(w World, cancel context.CancelCauseFunc) {
 	}
 }
 
-// complain prints err and its hints and returns its kind. An error that has
-// already been told is silent.
+// complain prints err and its hints and returns its kind. What servers and file
+// names put into an error must not rule the terminal.
 func complain(stderr io.Writer, err error) fault.Kind {
 	for i, line := range strings.Split(err.Error(), "\n") {
 		if i == 0 {
-			fmt.Fprintf(stderr, "verdict: %s\n", line)
+			fmt.Fprintf(stderr, "verdict: %s\n", report.Clean(line))
 		} else {
-			fmt.Fprintf(stderr, "    %s\n", line)
+			fmt.Fprintf(stderr, "    %s\n", report.Clean(line))
 		}
 	}
 	for _, hint := range fault.HintsOf(err) {
-		fmt.Fprintf(stderr, "verdict: hint: %s\n", hint)
+		fmt.Fprintf(stderr, "verdict: hint: %s\n", report.Clean(hint))
 	}
 	return fault.KindOf(err)
 }
@@ -119,6 +120,7 @@ Exit status: 0 done, 1 something in the run failed, 2 bad usage, 3 regression
 5 the result is invalid (parity, too few pairs), 130 interrupted.`,
 		Example: `  verdict witness --local                  # a real A/B run on this machine
   verdict witness --baseline-rpc http://127.0.0.1:8545 --test-rpc http://127.0.0.1:9545
+  verdict compare main.log pr.log          # logs of ethrex-replay, CSV, runs
   verdict check --rpc http://127.0.0.1:8545 --block latest`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -132,7 +134,7 @@ Exit status: 0 done, 1 something in the run failed, 2 bad usage, 3 regression
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fault.Newf(fault.Usage, "%v", err).Hint("%s --help", cmd.CommandPath())
 	})
-	root.AddCommand(newDevnet(w), newWitness(w), newCollect(w), newReport(w), newCompare(w), newCheck(w))
+	root.AddCommand(newDevnet(w), newWitness(w), newCollect(w), newLoad(w), newReport(w), newCompare(w), newCheck(w))
 	usageErrors(root)
 	return root
 }

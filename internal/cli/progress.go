@@ -9,6 +9,7 @@ import (
 
 	"github.com/verdict-bench/verdict/internal/bench"
 	"github.com/verdict-bench/verdict/internal/compare"
+	"github.com/verdict-bench/verdict/internal/report"
 )
 
 // statusLine shows on stderr how long work gets on. On a terminal the current
@@ -46,6 +47,7 @@ func (l *statusLine) show(text string, news bool) {
 		return
 	}
 	l.shown = now
+	text = report.Clean(text)
 	if !l.terminal {
 		fmt.Fprintln(l.w.Stderr, text)
 		return
@@ -63,7 +65,7 @@ func (l *statusLine) say(format string, args ...any) {
 	if l.terminal {
 		fmt.Fprint(l.w.Stderr, "\r\x1b[K")
 	}
-	fmt.Fprintf(l.w.Stderr, format+"\n", args...)
+	fmt.Fprintln(l.w.Stderr, report.Clean(fmt.Sprintf(format, args...)))
 	if l.terminal {
 		fmt.Fprint(l.w.Stderr, l.current)
 	}
