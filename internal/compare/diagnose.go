@@ -86,9 +86,9 @@ func (r *Result) disagreement() {
 		return
 	}
 	if t.Center < 1 {
-		r.Diagnosis.warn("a typical block is faster and the total slower: look at the tail")
+		r.Diagnosis.warn("a typical %s is faster and the total slower: look at the tail", r.Subject.Unit())
 	} else {
-		r.Diagnosis.warn("a typical block is slower and the total faster: look at the tail")
+		r.Diagnosis.warn("a typical %s is slower and the total faster: look at the tail", r.Subject.Unit())
 	}
 }
 
