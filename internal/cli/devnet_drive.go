@@ -33,6 +33,7 @@ type driveOptions struct {
 	seed         uint64
 	builder      string
 	readyTimeout time.Duration
+	buildTime    time.Duration
 	json         bool
 }
 
@@ -49,8 +50,9 @@ client that speaks the Engine API can be driven.
 
 The clients must have been started from the same genesis. The transactions come
 from accounts of the local genesis (verdict devnet genesis); on a chain without
-those accounts use --gas 0 for empty blocks. Started again, drive goes on from
-the head that the clients share.
+those accounts use --gas 0. Blocks hold also what others send to the builder, if
+--build-time leaves it the time. Started again, drive goes on from the head that
+the clients share.
 
 A line of progress goes to stderr at most once a second. With --json, stdout
 gets one object per block: number, hash, parent_hash, timestamp, gas_used,
@@ -84,6 +86,7 @@ imports[] with client, import_ns (newPayload) and forkchoice_ns.`,
 	f.Uint64Var(&o.seed, "seed", 1, "seed of the transactions and of what a consensus client would draw")
 	f.StringVar(&o.builder, "builder", "first", "who builds: `first` client, or all in turns with rotate")
 	f.DurationVar(&o.readyTimeout, "ready-timeout", time.Minute, "how long to wait for the clients to answer")
+	f.DurationVar(&o.buildTime, "build-time", 0, "give the builder at least this long for each block, for transactions that others send, as verdict load does")
 	f.BoolVar(&o.json, "json", false, "print one JSON object per block on stdout")
 	return cmd
 }
@@ -128,6 +131,7 @@ func runDevnetDrive(ctx context.Context, w World, o driveOptions) error {
 		Seed:         o.seed,
 		Step:         stepOf(o.slot),
 		ReadyTimeout: o.readyTimeout,
+		BuildTime:    o.buildTime,
 	})
 	if err != nil {
 		return err
@@ -161,6 +165,8 @@ func (o driveOptions) check() error {
 		return fault.Newf(fault.Usage, "--blocks %d: want 0 or more", o.blocks)
 	case o.slot < 0:
 		return fault.Newf(fault.Usage, "--slot %s: want 0 or more", o.slot)
+	case o.buildTime < 0:
+		return fault.Newf(fault.Usage, "--build-time %s: want 0 or more", o.buildTime)
 	case o.readyTimeout <= 0:
 		return fault.Newf(fault.Usage, "--ready-timeout %s: want more than 0", o.readyTimeout)
 	case o.builder != "first" && o.builder != "rotate":

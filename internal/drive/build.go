@@ -213,7 +213,7 @@ func (d *Driver) attempt(ctx context.Context, c Client, attempt int, wait time.D
 	if id == "" {
 		return ethrpc.Payload{}, fmt.Errorf("building block %d: the client took the head but gave no payload id", number)
 	}
-	timer := time.NewTimer(wait)
+	timer := time.NewTimer(max(wait, d.o.BuildTime))
 	defer timer.Stop()
 	if d.stream != nil {
 		if err := d.stream.Prepare(d.gas); err != nil {

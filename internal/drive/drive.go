@@ -59,6 +59,10 @@ type Options struct {
 	// BuildTimeout is how long a builder may take until a payload holds all
 	// transactions that were offered, 20 s when zero.
 	BuildTimeout time.Duration
+	// BuildTime is the least that a builder is given for each block, so that it
+	// holds what others sent to it: how long that takes, the driver cannot
+	// learn.
+	BuildTime time.Duration
 }
 
 const (

@@ -78,12 +78,18 @@ func (p *preparation) awaitPayer(ctx context.Context, short []shortfall) error {
 		return fmt.Sprintf("account %s has %s and needs %s: %s for %d accounts, up to %s for %d gas, and what it is to have itself",
 			p.payer.address, ether(has), ether(needs), ether(funds), len(short), ether(fees), gas)
 	})
+	return unfunded(err)
+}
+
+// unfunded is the error of a wait for ether that did not come: a chain without
+// money for it is not a failure of the load's.
+func unfunded(err error) error {
 	var final *fault.Error
-	if errors.As(err, &final) {
-		// A chain without money for it is not a failure of the load's.
-		return fault.As(fault.Prerequisite, err)
+	if !errors.As(err, &final) {
+		return err
 	}
-	return err
+	return fault.Newf(fault.Prerequisite, "%w", err).
+		Hint("send ether to that account, or need less: fewer accounts, fewer transactions of each, or a lower balance")
 }
 
 // gasNeeded is the gas that the whole setup may use.
@@ -175,10 +181,10 @@ func (p *preparation) awaitBalances(ctx context.Context) error {
 		}
 		return short, nil
 	}
-	return p.await(ctx, "waiting for the accounts' ether", look, func(context.Context) string {
+	return unfunded(p.await(ctx, "waiting for the accounts' ether", look, func(context.Context) string {
 		return fmt.Sprintf("%d of %d accounts have too little: %s has %s and needs %s",
 			short, len(p.o.Accounts), poorest, ether(least), ether(p.o.Need))
-	})
+	}))
 }
 
 // mint gives tokens to the accounts that have few.
