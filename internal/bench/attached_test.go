@@ -41,7 +41,7 @@ func newAttached(t *testing.T) *attached {
 	}
 	a.spec.Baseline.RPC, a.spec.Test.RPC = a.nodes[0].URL(), a.nodes[1].URL()
 	a.spec.Seed, a.spec.VerifyEvery, a.spec.WarmUp, a.spec.Blocks = 7, 0, 0, 5
-	a.spec.Timeout, a.spec.Patience = 300*time.Millisecond, 20*time.Second
+	a.spec.Timeout, a.spec.Patience = 3*time.Second, time.Minute
 	return a
 }
 

@@ -80,6 +80,7 @@ func (r *runner) measure(ctx context.Context, s plan.Step, n int) (err error) {
 	defer func() { err = errors.Join(err, r.settle(last)) }()
 	for done := range n {
 		if !warmUp && r.mayStop() {
+			r.Progress(r.watch.progress(done))
 			return nil
 		}
 		t, err := r.source.next(ctx, func(note string, waiting time.Duration) {

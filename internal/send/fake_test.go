@@ -76,6 +76,9 @@ type hostility struct {
 	rejectGaps, hidden, noBatches           bool
 	noBlockReceipts                         bool
 	maxBatch                                int
+	// silent drops what it has accepted beyond poolLimit, without a word.
+	// lazy makes a block only when a request with something new has come.
+	silent, lazy bool
 	// away are times at which nothing listens; the pool is gone afterwards.
 	away []span
 	// baseFee gives the base fee of a block.
@@ -114,6 +117,8 @@ type fake struct {
 	chainID uint64
 	code    string
 	forks   uint64
+	// fresh says that the pool has got something new.
+	fresh bool
 	// methods counts calls, most is the longest pool that there was.
 	methods map[string]int
 	most    int
@@ -262,6 +267,12 @@ func (f *fake) Post(ctx context.Context, body, _ []byte) ([]byte, error) {
 		return nil, errors.New("connection reset before the request arrived")
 	}
 	raw := f.serve(body)
+	f.mu.Lock()
+	if f.h.lazy && f.fresh {
+		f.fresh = false
+		f.build()
+	}
+	f.mu.Unlock()
 	if !wait(ctx, delay) {
 		return nil, ctx.Err()
 	}
@@ -363,6 +374,8 @@ func (f *fake) do(r fakeRequest) (string, error) {
 		return "null", nil
 	case "eth_getTransactionByHash":
 		return f.byHash(common.HexToHash(param(0))), nil
+	case "txpool_status":
+		return fmt.Sprintf(`{"pending":"0x%x","queued":"0x0"}`, f.size()), nil
 	case "eth_sendRawTransaction":
 		return f.take(param(0))
 	}
@@ -484,14 +497,18 @@ func (f *fake) admit(tx fakeTx) error {
 			}
 		}
 	}
-	if f.h.poolLimit > 0 && !replaces && f.size() >= f.h.poolLimit && !(f.executable(tx) && f.evict()) {
+	if !f.h.silent && f.h.poolLimit > 0 && !replaces && f.size() >= f.h.poolLimit && !(f.executable(tx) && f.evict()) {
 		return errors.New(f.words.full)
 	}
 	if f.pool[tx.from] == nil {
 		f.pool[tx.from] = make(map[uint64]fakeTx)
 	}
+	f.fresh = true
 	f.pool[tx.from][tx.Nonce()] = tx
 	f.most = max(f.most, f.size())
+	if f.h.silent && f.size() > f.h.poolLimit && !f.evict() {
+		delete(f.pool[tx.from], tx.Nonce())
+	}
 	return nil
 }
 

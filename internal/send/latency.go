@@ -67,8 +67,8 @@ func (h *histogram) since(old *histogram) *histogram {
 	return d
 }
 
-// quantile is the smallest duration that the share q of all does not exceed;
-// NaN-free: 0 when nothing was counted.
+// quantile is the smallest duration that the share q of all does not exceed,
+// 0 when nothing was counted.
 func (h *histogram) quantile(q float64) time.Duration {
 	rank := uint64(math.Ceil(q * float64(h.n)))
 	var sum uint64

@@ -359,6 +359,43 @@ func TestRun_smallPool(t *testing.T) {
 	})
 }
 
+// A pool that drops what it has accepted is found out soon, and given no more
+// than it keeps.
+func TestRun_silentPool(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(17, "geth", hostility{poolLimit: 60, silent: true})
+		f.full = 1000
+		begin := time.Now()
+		o := Options{Accounts: testAccounts(t, 10), PerAccount: 100, MaxPending: 500}
+		r, err := try(t, t.Context(), f, o, time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		agree(t, f, o, r)
+		if r.MaxPending > 150 || r.Total.Dropped == 0 || r.Total.Dropped > 1000 {
+			t.Errorf("at the end up to %d are kept pending, %d were dropped of %d", r.MaxPending, r.Total.Dropped, r.Total.Included)
+		}
+		if took := time.Since(begin); took > time.Minute {
+			t.Errorf("it took %v, want a minute at most", took)
+		}
+	})
+}
+
+// A node that makes blocks only when something new comes is given something
+// new, so that the rest of its pool is included, too.
+func TestRun_lazy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(18, "anvil", hostility{lazy: true})
+		f.full = 7
+		o := Options{Accounts: testAccounts(t, 3), PerAccount: 30}
+		r, err := try(t, t.Context(), f, o, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		agree(t, f, o, r)
+	})
+}
+
 // A base fee that rises above the cap is waited out, and said.
 func TestRun_baseFee(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
