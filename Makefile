@@ -80,6 +80,8 @@ bench: build
 	$(GO) test -run '^$$' -bench . -skip long -cpu 1 ./internal/witness ./internal/stat
 	$(GO) run ./bench/collector truth
 	$(GO) run ./bench/collector large -verdict bin/verdict
+	$(GO) run ./bench/compare -verdict bin/verdict
+	$(GO) run ./bench/load
 
 clean:
 	rm -rf bin .verdict runs
