@@ -23,8 +23,11 @@ type loadOptions struct {
 	keys       string
 	kind       string
 	perAccount uint64
-	wait       minutes
-	endless    bool
+	// amountGiven says that perAccount is the user's: by the flag or by the
+	// environment.
+	amountGiven bool
+	wait        minutes
+	endless     bool
 
 	accounts    int
 	richKey     string
@@ -185,12 +188,13 @@ func (o *loadOptions) environment(getenv func(string) string) error {
 	if v := getenv(envLoadNode); v != "" && !o.given("node") {
 		o.nodes = []string{v}
 	}
+	o.amountGiven = o.given("tx-amount")
 	if v := getenv(envLoadAmount); v != "" && !o.given("tx-amount") {
 		n, err := strconv.ParseUint(v, 10, 64)
 		if err != nil {
 			return fault.Newf(fault.Usage, "%s is %q, want a number of transactions", envLoadAmount, v)
 		}
-		o.perAccount = n
+		o.perAccount, o.amountGiven = n, true
 	}
 	if v := getenv(envLoadEndless); v != "" && !o.given("endless") {
 		endless, err := strconv.ParseBool(v)
@@ -251,7 +255,7 @@ const (
 
 // unending says that the number of transactions does not end the run.
 func (o *loadOptions) unending() bool {
-	return o.endless || o.duration > 0 && !o.given("tx-amount")
+	return o.endless || o.duration > 0 && !o.amountGiven
 }
 
 // workload puts together what to send, but for accounts and contracts.
@@ -270,15 +274,21 @@ func (o *loadOptions) workload() (load.Options, error) {
 	}, nil
 }
 
+// limit is how long to wait while nothing changes, negative for ever, as
+// packages send and setup have it.
+func (o *loadOptions) limit() time.Duration {
+	if o.wait == 0 {
+		return -1
+	}
+	return time.Duration(o.wait)
+}
+
 // sending puts together how to send, but for accounts and transactions.
 func (o *loadOptions) sending() send.Options {
 	s := send.Options{
 		URLs: o.nodes, TPS: o.tps, PerBlock: o.perBlock, MaxPending: o.maxPending,
 		Batch: o.batch, Connections: o.connections, Duration: o.duration, FeeCap: o.feeCap.wei,
-		Wait: time.Duration(o.wait), Every: o.interval,
-	}
-	if o.wait == 0 {
-		s.Wait = -1
+		Wait: o.limit(), Every: o.interval,
 	}
 	if !o.unending() {
 		s.PerAccount = o.perAccount

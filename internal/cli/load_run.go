@@ -35,9 +35,11 @@ const (
 
 // loading is one verdict load.
 type loading struct {
-	w    World
-	o    *loadOptions
-	node *ethrpc.Client
+	w World
+	o *loadOptions
+	// nodes are those of --node; node is the first.
+	nodes []*ethrpc.Client
+	node  *ethrpc.Client
 
 	work      load.Options
 	contracts load.Contracts
@@ -48,7 +50,7 @@ type loading struct {
 	// interrupt is told beside the reports.
 	mu    sync.Mutex
 	line  *statusLine
-	noted string
+	noted send.NoteKind
 	// broken is the first error of a report: it does not add up, or could not
 	// be written.
 	broken error
@@ -59,7 +61,11 @@ func runLoad(ctx context.Context, w World, o *loadOptions) error {
 	if err != nil {
 		return err
 	}
-	defer l.node.Close()
+	defer func() {
+		for _, n := range l.nodes {
+			n.Close()
+		}
+	}()
 	err = l.run(ctx)
 	l.line.end()
 	return err
@@ -95,10 +101,9 @@ func openLoad(w World, o *loadOptions) (*loading, error) {
 		if err != nil {
 			return nil, fault.Newf(fault.Usage, "--node: %w", err)
 		}
-		if l.node == nil {
-			l.node = c
-		}
+		l.nodes = append(l.nodes, c)
 	}
+	l.node = l.nodes[0]
 	return l, nil
 }
 
@@ -169,6 +174,12 @@ func (l *loading) run(ctx context.Context) error {
 			err = lost
 		}
 	}
+	return l.ending(ctx, err)
+}
+
+// ending is how a load that returned err has ended: with the cause of an
+// interrupt first, and never without the error of a report.
+func (l *loading) ending(ctx context.Context, err error) error {
 	switch cause := context.Cause(ctx); {
 	case err == nil || errors.Is(err, context.Canceled):
 		return errors.Join(cause, l.broken)
@@ -196,7 +207,10 @@ func (l *loading) load(ctx context.Context) error {
 	o.Source, o.Accounts, o.ChainID = workload, l.accounts, ready.ChainID
 	report, err := l.send(ctx, o)
 	if report.Total.Seconds > 0 {
-		err = errors.Join(err, l.finish(l.summary(ctx, ready, report, err)))
+		if lost := l.finish(l.summary(ctx, ready, report, err)); l.broken == nil {
+			// What cannot be written now could not be before either.
+			err = errors.Join(err, lost)
+		}
 	}
 	return l.advise(err, report)
 }
@@ -218,6 +232,9 @@ func (l *loading) summary(ctx context.Context, ready setup.Ready, r send.Report,
 
 // prepare has the chain made ready.
 func (l *loading) prepare(ctx context.Context) (setup.Ready, error) {
+	if err := l.sameChain(ctx); err != nil {
+		return setup.Ready{}, err
+	}
 	need, err := l.need(ctx)
 	if err != nil {
 		return setup.Ready{}, err
@@ -226,8 +243,30 @@ func (l *loading) prepare(ctx context.Context) (setup.Ready, error) {
 		Types: l.work.Uses(), Accounts: l.accounts, Need: need,
 		Rich: l.rich, Unlocked: l.o.nodeAccount, ChainID: l.o.chainID,
 		Contracts: l.contracts, HeavyCodes: l.o.heavyCodes, HeavySlots: l.o.heavySlots,
-		Progress: func(text string) { l.say("%s", printable(text)) }, Limit: time.Duration(l.o.wait),
+		Progress: func(text string) { l.say("%s", printable(text)) }, Limit: l.o.limit(),
 	})
+}
+
+// sameChain checks that all nodes are of one chain, before anything is paid.
+func (l *loading) sameChain(ctx context.Context) error {
+	var first hexutil.Big
+	for i, n := range l.nodes {
+		var id hexutil.Big
+		switch err := n.Call(ctx, &id, "eth_chainId"); {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil && i == 0:
+			return nil // Prepare says better what is wrong with the first
+		case err != nil:
+			return fault.Newf(fault.Prerequisite, "%s does not answer as an execution client does: %w", n.URL(), err)
+		case i == 0:
+			first = id
+		case id.ToInt().Cmp(first.ToInt()) != 0:
+			return fault.Newf(fault.Prerequisite, "%s is on chain %d, but %s is on chain %d", n.URL(), id.ToInt(), l.node.URL(), first.ToInt()).
+				Hint("give nodes of one network, or run one load for each")
+		}
+	}
+	return nil
 }
 
 // need is what each sender is to have: what was asked for, or what its
@@ -319,30 +358,40 @@ func (l *loading) send(ctx context.Context, o send.Options) (send.Report, error)
 	report, err := send.Run(work, o)
 	close(ended)
 	drain.Wait()
-	return report, err
+	return report, l.withBroken(ctx, err)
 }
 
-// progress shows a report.
+// withBroken adds to the engine's error that of a report, which is why the
+// engine was canceled if nobody interrupted it.
+func (l *loading) withBroken(ctx context.Context, err error) error {
+	switch {
+	case l.broken == nil:
+		return err
+	case err == nil || ctx.Err() == nil && errors.Is(err, context.Canceled), err.Error() == l.broken.Error():
+		return l.broken
+	}
+	return errors.Join(err, l.broken)
+}
+
+// progress shows a report. An error ends the load.
 func (l *loading) progress(r send.Report) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := r.Check(); err != nil && l.broken == nil {
 		l.broken = err
 	}
-	if r.Note != l.noted {
-		if l.noted = r.Note; r.Note != "" {
+	if r.NoteKind != l.noted {
+		if l.noted = r.NoteKind; r.Note != "" {
 			l.line.say("%s", printable(r.Note))
 		}
 	}
 	l.line.show(loadLine(r), false)
-	if !l.o.json {
-		return nil
+	if l.o.json {
+		if err := l.write(intervalRecord(r, l.w.Now())); err != nil && l.broken == nil {
+			l.broken = err
+		}
 	}
-	err := l.write(intervalRecord(r, l.w.Now()))
-	if err != nil && l.broken == nil {
-		l.broken = err
-	}
-	return err
+	return l.broken
 }
 
 func (l *loading) write(r loadRecord) error {
@@ -389,7 +438,7 @@ func (l *loading) advise(err error, r send.Report) error {
 
 // refund sends back what the senders have. An interrupted load does so, too.
 func (l *loading) refund(ctx context.Context) error {
-	limit := time.Duration(l.o.wait)
+	limit := l.o.limit()
 	if ctx.Err() != nil {
 		ctx, limit = context.WithoutCancel(ctx), drainLimit
 	}

@@ -91,8 +91,11 @@ type account struct {
 	// retryAt is when sending goes on after a refusal, pause how long the last
 	// pause was.
 	retryAt, pause time.Duration
-	// poor counts refusals for lack of funds while nothing was pending.
+	// poor counts the requests that were refused for lack of funds while
+	// nothing was pending.
 	poor int
+	// settled is the number of the request that slowed it down last.
+	settled uint64
 	// suspect: something does not add up, the node has to be asked. checkAt is
 	// when it is asked next about entries that should have been included.
 	suspect bool

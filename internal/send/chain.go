@@ -123,6 +123,11 @@ func (l *ledger) includeOne(b *block, r receipt, seen time.Duration) (inclusion,
 	a.base++
 	a.cursor = max(a.cursor-1, 0)
 	l.leave(a, &e)
+	if !e.offered {
+		// An earlier run, or somebody with the same keys, has sent the same.
+		l.offer(&e)
+		e.sentAt = seen
+	}
 	l.uncount(a, &e)
 	in := inclusion{
 		who: p.who, reverted: r.reverted, nonce: p.nonce, call: e.call, hash: r.tx,

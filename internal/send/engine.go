@@ -34,6 +34,11 @@ type engine struct {
 
 // start makes an engine that is ready to run.
 func start(ctx context.Context, o Options, nodes []node) (*engine, error) {
+	for _, n := range nodes {
+		if err := checkChain(ctx, o.ChainID, &caller{node: n}); err != nil {
+			return nil, err
+		}
+	}
 	n, err := open(ctx, &o, &caller{node: nodes[0]})
 	if err != nil {
 		return nil, err
@@ -41,7 +46,6 @@ func start(ctx context.Context, o Options, nodes []node) (*engine, error) {
 	e := &engine{
 		o:       o,
 		l:       newLedger(o.settings(n), o.Accounts, n.nonces),
-		nodes:   nodes,
 		signer:  types.LatestSignerForChainID(new(big.Int).SetUint64(o.ChainID)),
 		start:   time.Now(),
 		lanes:   make([]chan struct{}, o.lanes()),
@@ -50,6 +54,7 @@ func start(ctx context.Context, o Options, nodes []node) (*engine, error) {
 	for i := range e.lanes {
 		e.lanes[i] = make(chan struct{}, 1)
 	}
+	e.nodes = e.l.listen(nodes, e.now)
 	e.l.begin(tip{n.head.number, n.head.hash}, n.head.baseFee)
 	return e, nil
 }
@@ -144,10 +149,16 @@ func (e *engine) asked() bool {
 	}
 }
 
-// stalled says that nothing has been included for the given time.
+// stalled says that nothing has been included for the given time. The time in
+// which nothing could be, because the pace holds everything back, does not
+// count.
 func (l *ledger) stalled(now, limit time.Duration) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	blocked := l.outage != "" || l.trouble != "" || l.tooDear()
+	if l.pending+l.waiting == 0 && !blocked && l.pace.holds(now) {
+		l.progress = max(l.progress, now)
+	}
 	return now-l.progress >= limit
 }
 
@@ -364,7 +375,7 @@ func parsePresence(raw []byte) presence {
 func (e *engine) stallError(ctx context.Context, now, limit time.Duration) error {
 	w := e.l.worst()
 	text := fmt.Sprintf("nothing was included for %v", limit)
-	if note := e.l.noteNow(); note != "" {
+	if note := e.l.noteNow(now); note != "" {
 		text += ": " + note
 	}
 	if w == nil {

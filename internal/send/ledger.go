@@ -86,6 +86,10 @@ type ledger struct {
 	baseFee uint64
 	// blockful is how many of ours a block holds, of late.
 	blockful float64
+	// settled counts the requests that were settled.
+	settled uint64
+	// silences are those of each node.
+	silences []silence
 	// outage says that the node is away, trouble that it cannot be followed.
 	outage, trouble string
 
@@ -197,17 +201,17 @@ func (l *ledger) bumped(f *fee) *fee {
 // tooDear says that the base fee is above what may be offered.
 func (l *ledger) tooDear() bool { return !l.o.fixed && l.baseFee > l.o.feeCap }
 
-// note says what is out of the ordinary.
-func (l *ledger) note() string {
+// note says what is out of the ordinary, and of what kind that is.
+func (l *ledger) note(now time.Duration) (NoteKind, string) {
 	switch {
 	case l.outage != "":
-		return l.outage
+		return NoteOutage, l.outage
 	case l.trouble != "":
-		return l.trouble
+		return NoteTrouble, l.trouble
 	case l.tooDear():
-		return fmt.Sprintf("the base fee of %d wei is above the fee cap of %d wei: nothing is sent until it falls", l.baseFee, l.o.feeCap)
+		return NoteBaseFee, fmt.Sprintf("the base fee of %d wei is above the fee cap of %d wei: nothing is sent until it falls", l.baseFee, l.o.feeCap)
 	}
-	return ""
+	return l.silent(now)
 }
 
 // setState moves e and keeps the counts.
@@ -245,6 +249,14 @@ func (l *ledger) leave(a *account, e *entry) {
 	for _, h := range e.older {
 		delete(l.index, h)
 	}
+}
+
+// offer counts e as sent for the first time.
+func (l *ledger) offer(e *entry) {
+	e.offered = true
+	l.waiting++
+	l.total.Offered++
+	l.total.GasOffered += int64(e.gas)
 }
 
 // accept counts e as being with the node.
@@ -482,10 +494,7 @@ func (l *ledger) gatherFrom(who int, now time.Duration, most, room int, out []it
 		if e.offered {
 			l.total.Resent++
 		} else {
-			e.offered = true
-			l.waiting++
-			l.total.Offered++
-			l.total.GasOffered += int64(e.gas)
+			l.offer(e)
 		}
 		out = append(out, item{who: who, nonce: a.base + uint64(a.cursor), hash: e.hash, raw: e.raw})
 	}

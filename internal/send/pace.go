@@ -71,6 +71,11 @@ func (p *pace) wait(now time.Duration, i, n int) time.Duration {
 	return first + p.turn(now+first, i, n)
 }
 
+// holds says that the rate does not allow a whole transaction yet.
+func (p *pace) holds(now time.Duration) bool {
+	return p.tps > 0 && p.tokens+p.tps*(now-p.at).Seconds() < 1
+}
+
 // turn is how long it takes until it is the turn of lane number i of n. Each
 // lane has a moment of its own in every tick, so that all lanes get the same
 // share of the rate; without a rate it is always a lane's turn.

@@ -93,6 +93,17 @@ type GivenUp struct {
 	Reason  string         `json:"reason"`
 }
 
+// NoteKind says what a note is about.
+type NoteKind string
+
+// The kinds of notes. NoteSilent is followed by the nodes that it is about.
+const (
+	NoteOutage  NoteKind = "outage"
+	NoteTrouble NoteKind = "trouble"
+	NoteBaseFee NoteKind = "base-fee"
+	NoteSilent  NoteKind = "silent"
+)
+
 // Report says what was done so far.
 type Report struct {
 	// Interval is since the last report, Total since the start.
@@ -111,6 +122,8 @@ type Report struct {
 	MaxPending int64 `json:"max_pending"`
 	// Note says what is being waited for, if anything is out of the ordinary.
 	Note string `json:"note,omitempty"`
+	// NoteKind is the same as long as Note says the same with other numbers.
+	NoteKind NoteKind `json:"-"`
 	// Messages has the last text of the node's for each reason of refusal.
 	Messages map[Reason]string `json:"messages,omitempty"`
 	// GivenUp has the accounts that were given up, each with the reason.
@@ -153,8 +166,8 @@ func (l *ledger) report(now time.Duration) Report {
 		BaseFee:    l.baseFee,
 		MaxPending: int64(l.window),
 		Messages:   maps.Clone(l.messages),
-		Note:       l.note(),
 	}
+	r.NoteKind, r.Note = l.note(now)
 	r.Interval.Latency = l.latency.since(&l.reportedLatency).latency()
 	r.Total.Latency = l.latency.latency()
 	for i := range l.accounts {

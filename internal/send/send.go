@@ -167,26 +167,33 @@ type opened struct {
 	tip        uint64
 }
 
-// open asks the node what it is.
-func open(ctx context.Context, o *Options, rpc *caller) (*opened, error) {
+// checkChain asks the node whether it is one, and of which chain.
+func checkChain(ctx context.Context, chainID uint64, rpc *caller) error {
 	raw, err := rpc.one(ctx, "eth_chainId", "")
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return ctx.Err()
 		}
-		return nil, fault.Newf(fault.Prerequisite, "%s is no Ethereum node that can be reached: %w", rpc.node.URL(), err)
+		return fault.Newf(fault.Prerequisite, "%s is no Ethereum node that can be reached: %w", rpc.node.URL(), err)
 	}
 	id, ok := parseQuantity(raw)
 	switch {
 	case !ok:
-		return nil, fault.Newf(fault.Prerequisite, "%s is no Ethereum node: its chain id is %.40q", rpc.node.URL(), raw)
-	case id != o.ChainID:
-		return nil, fault.Newf(fault.Prerequisite, "%s has chain id %d, the load is for %d", rpc.node.URL(), id, o.ChainID)
+		return fault.Newf(fault.Prerequisite, "%s is no Ethereum node: its chain id is %.40q", rpc.node.URL(), raw)
+	case id != chainID:
+		return fault.Newf(fault.Prerequisite, "%s has chain id %d, the load is for %d", rpc.node.URL(), id, chainID)
 	}
+	return nil
+}
+
+// open asks the node what has to be known of it.
+func open(ctx context.Context, o *Options, rpc *caller) (*opened, error) {
 	var n opened
-	if raw, err = rpc.one(ctx, "eth_getBlockByNumber", `"latest",false`); err != nil {
+	raw, err := rpc.one(ctx, "eth_getBlockByNumber", `"latest",false`)
+	if err != nil {
 		return nil, fault.As(fault.Prerequisite, fmt.Errorf("%s: %w", rpc.node.URL(), err))
 	}
+	var ok bool
 	if n.head, ok = parseBlock(raw); !ok {
 		return nil, fault.Newf(fault.Prerequisite, "%s: its latest block is not one: %.80q", rpc.node.URL(), raw)
 	}

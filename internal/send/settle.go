@@ -31,6 +31,7 @@ const unanswered Reason = "unanswered"
 func (l *ledger) settle(items []item, outcomes []outcome, now time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.settled++
 	refusedBatch := false
 	for i, it := range items {
 		a := &l.accounts[it.who]
@@ -48,7 +49,9 @@ func (l *ledger) settle(items []item, outcomes []outcome, now time.Duration) {
 			l.total.Unanswered++
 			l.setState(a, e, ready)
 			a.rewind(position)
-			a.backOff(now, leastPause, mostPause)
+			if l.once(a) {
+				a.backOff(now, leastPause, mostPause)
+			}
 		default:
 			l.total.Rejected[o.reason]++
 			l.messages[o.reason] = o.message
@@ -64,37 +67,41 @@ func (l *ledger) settle(items []item, outcomes []outcome, now time.Duration) {
 	}
 }
 
+// once says whether nothing in this settle has slowed a down yet. A request
+// has many transactions of one account: that all of them are refused is one
+// piece of news about it.
+func (l *ledger) once(a *account) bool {
+	if a.settled == l.settled {
+		return false
+	}
+	a.settled = l.settled
+	return true
+}
+
 // react does what the reason of a refusal asks for. e is ready to be sent
 // again, unless something else is done about it.
 func (l *ledger) react(a *account, e *entry, position int, o outcome, now time.Duration) {
+	first := l.once(a)
+	if first {
+		l.slow(a, o.reason, now)
+	}
 	switch o.reason {
 	case PoolFull, Underpriced:
 		l.congested(now)
-		a.window = max(1, min(a.window, a.accepted))
-		a.backOff(now, leastPause, mostPause)
 		const patience = 3
 		if o.reason == Underpriced && e.refused%patience == 0 {
 			l.offerMore(a, e, position)
 		}
-	case AccountLimit:
-		a.window = max(1, min(a.window, a.accepted)/2)
+	case AccountLimit, NonceGap:
 		a.suspect = true
-		a.backOff(now, leastPause, mostPause)
 	case FeeTooLow:
-		a.backOff(now, leastPause, mostPause)
 		l.offerMore(a, e, position)
 	case Replacement, NonceTooLow:
 		e.contested = true
 		a.suspect = true
 		l.setState(a, e, sent)
-		a.backOff(now, leastPause, mostPause)
-	case NonceGap:
-		a.suspect = true
-		a.backOff(now, leastPause, mostPause)
 	case Funds:
-		a.backOff(now, poorPause, mostPoorPause)
-		if a.accepted > 0 {
-			a.window = max(1, min(a.window, a.accepted))
+		if !first || a.accepted > 0 {
 			return
 		}
 		if a.poor++; a.poor >= mostPoor {
@@ -102,7 +109,21 @@ func (l *ledger) react(a *account, e *entry, position int, o outcome, now time.D
 		}
 	case Invalid:
 		l.giveUp(a, o.message)
-	default: // Busy, BatchTooLarge, Other
+	}
+}
+
+// slow pauses an account that was refused something, and has it keep less with
+// the node where the reason asks for that.
+func (l *ledger) slow(a *account, reason Reason, now time.Duration) {
+	switch {
+	case reason == PoolFull, reason == Underpriced, reason == Funds && a.accepted > 0:
+		a.window = max(1, min(a.window, a.accepted))
+	case reason == AccountLimit:
+		a.window = max(1, min(a.window, a.accepted)/2)
+	}
+	if reason == Funds {
+		a.backOff(now, poorPause, mostPoorPause)
+	} else {
 		a.backOff(now, leastPause, mostPause)
 	}
 }

@@ -3,6 +3,7 @@ package send
 import (
 	"context"
 	"fmt"
+	"math/big"
 	"strings"
 	"time"
 
@@ -46,11 +47,12 @@ func (l *ledger) worst() *stuck {
 	return w
 }
 
-// noteNow is note for those who do not hold the lock.
-func (l *ledger) noteNow() string {
+// noteNow is the text of note for those who do not hold the lock.
+func (l *ledger) noteNow(now time.Duration) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.note()
+	_, text := l.note(now)
+	return text
 }
 
 // describe says how far the transaction got.
@@ -103,11 +105,14 @@ func number(a *answer) string {
 	if err := a.err(); err != nil {
 		return "unknown (" + err.Error() + ")"
 	}
-	n, ok := parseQuantity(a.result)
-	if !ok {
-		return string(unquoted(a.result))
+	text := string(unquoted(a.result))
+	digits, prefixed := strings.CutPrefix(text, "0x")
+	// Balances outgrow 64 bits with 19 ether.
+	n, ok := new(big.Int).SetString(digits, 16)
+	if !prefixed || !ok || n.Sign() < 0 {
+		return text
 	}
-	return fmt.Sprint(n)
+	return n.String()
 }
 
 // poolContent counts what txpool_contentFrom lists, in its parts.

@@ -69,7 +69,7 @@ func (p *preparation) awaitPayer(ctx context.Context, short []shortfall) error {
 			return 0, nil
 		}
 		if !told {
-			p.say("account %s has %s and needs %s: waiting up to %s for it", p.payer.address, ether(has), ether(needs), p.limit)
+			p.say("account %s has %s and needs %s: waiting%s for it", p.payer.address, ether(has), ether(needs), p.upTo())
 			told = true
 		}
 		return 1, nil

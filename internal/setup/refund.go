@@ -24,7 +24,7 @@ type RefundOptions struct {
 	ChainID  uint64
 	Progress func(string)
 	// Limit is how long to wait while nothing changes, [DefaultLimit] when
-	// zero.
+	// zero; negative for ever.
 	Limit time.Duration
 }
 

@@ -50,7 +50,7 @@ type Options struct {
 	// Progress is told what happens, in one line each; nil for nobody.
 	Progress func(string)
 	// Limit is how long to wait while nothing changes, [DefaultLimit] when
-	// zero.
+	// zero; negative for ever.
 	Limit time.Duration
 }
 
@@ -136,8 +136,9 @@ func (p *preparation) run(ctx context.Context) error {
 
 // chain is what is known of the chain behind a node.
 type chain struct {
-	node  *ethrpc.Client
-	say   func(string, ...any)
+	node *ethrpc.Client
+	say  func(string, ...any)
+	// limit is negative when there is none.
 	limit time.Duration
 
 	id       uint64
@@ -153,7 +154,7 @@ func open(ctx context.Context, node *ethrpc.Client, want uint64, progress func(s
 			progress(fmt.Sprintf(format, args...))
 		}
 	}}
-	if c.limit <= 0 {
+	if c.limit == 0 {
 		c.limit = DefaultLimit
 	}
 	var id hexutil.Big

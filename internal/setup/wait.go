@@ -25,7 +25,7 @@ var errWaiting = errors.New("waiting")
 
 // await calls look until nothing is left to wait for. As long as the number of
 // what is left shrinks, it goes on; once nothing has changed for the chain's
-// limit, stuck makes the error. A look that fails is made again: the node may
+// limit, if it has one, stuck makes the error. A look that fails is made again: the node may
 // be restarting.
 func (c *chain) await(ctx context.Context, what string, look func() (left int, err error), stuck func(context.Context) string) error {
 	least, told := math.MaxInt, math.MaxInt
@@ -55,7 +55,10 @@ func (c *chain) await(ctx context.Context, what string, look func() (left int, e
 			c.say("%s: %d left", what, least)
 			told = least
 		}
-		wait := min(pause, time.Until(deadline))
+		wait := pause
+		if c.limit >= 0 {
+			wait = min(pause, time.Until(deadline))
+		}
 		if wait <= 0 {
 			return c.gaveUp(ctx, what, last, stuck)
 		}
@@ -63,6 +66,14 @@ func (c *chain) await(ctx context.Context, what string, look func() (left int, e
 			return err
 		}
 	}
+}
+
+// upTo is the limit in a sentence, nothing if there is none.
+func (c *chain) upTo() string {
+	if c.limit < 0 {
+		return ""
+	}
+	return fmt.Sprintf(" up to %s", c.limit)
 }
 
 // sleep waits, or returns the error of ctx when it ends first.
