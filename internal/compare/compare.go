@@ -81,6 +81,14 @@ func (s Subject) Unit() string {
 	return "block"
 }
 
+// Units is Unit for many of them.
+func (s Subject) Units() string {
+	if s == Proof {
+		return "batches"
+	}
+	return "blocks"
+}
+
 // Design says how the two sides were compared.
 type Design string
 

@@ -200,7 +200,7 @@ func Imported(series [2]*intake.Series, how Import) (*Result, error) {
 			r.warn("if the two chains may be compared all the same, as groups of blocks of the same kind: --unpaired")
 		}
 		if series[0].Hashes == nil || series[1].Hashes == nil {
-			r.warn("pairs are %s of equal number: the inputs do not both tell hashes, so that after a reorganization two blocks of one height would pass for the same", plural(subject))
+			r.warn("pairs are %s of equal number: the inputs do not both tell hashes, so that after a reorganization two blocks of one height would pass for the same", subject.Units())
 		}
 		r.Attempted = len(r.Pairs)
 		r.analyze()
@@ -209,14 +209,6 @@ func Imported(series [2]*intake.Series, how Import) (*Result, error) {
 	r.Design = Unpaired
 	r.groups(series, kept, why(series, how, subject))
 	return r, nil
-}
-
-// plural is what a subject measures, many of it.
-func plural(s Subject) string {
-	if s == Proof {
-		return "batches"
-	}
-	return "blocks"
 }
 
 // pairable reports whether equal numbers in both series mean the same thing.

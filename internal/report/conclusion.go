@@ -33,7 +33,7 @@ func conclusion(r *Run) string {
 		s = stop("The measurements support no verdict about speed: " + strings.Join(v.Reasons, "; "))
 	}
 	if r.Result.Diagnosis.Straddles && (v.Outcome == compare.Improves || v.Outcome == compare.Regresses) {
-		s += fmt.Sprintf(" The %s fall into two groups, and the typical effect is that of neither.", plural(r.Result.Subject.Unit()))
+		s += fmt.Sprintf(" The %s fall into two groups, and the typical effect is that of neither.", r.Result.Subject.Units())
 	}
 	switch {
 	case r.Result.Groups != nil && v.Outcome != compare.Invalid:
@@ -106,7 +106,7 @@ func registration(r *compare.Result) string {
 }
 
 func groupMethod(r *compare.Result) []string {
-	m := []string{"The sides measured different " + plural(r.Subject.Unit()) + ". \"Typical " + r.Subject.Unit() + "\" is the two-sample Hodges-Lehmann estimate on logarithms with the interval that inverts the rank-sum test; quantiles are type 7."}
+	m := []string{"The sides measured different " + r.Subject.Units() + ". \"Typical " + r.Subject.Unit() + "\" is the two-sample Hodges-Lehmann estimate on logarithms with the interval that inverts the rank-sum test; quantiles are type 7."}
 	if r.Groups.Proofs != nil {
 		m = append(m, "Proving time is compared at equal gas: least squares of its logarithm on ln gas and the side, with the HC3 covariance.")
 	}

@@ -142,7 +142,7 @@ func measured(r *compare.Result) string {
 // compared says how much was measured.
 func compared(r *compare.Result) string {
 	if g := r.Groups; g != nil {
-		return fmt.Sprintf("%d against %d %s", len(g.MS[1]), len(g.MS[0]), plural(r.Subject.Unit()))
+		return fmt.Sprintf("%d against %d %s", len(g.MS[1]), len(g.MS[0]), r.Subject.Units())
 	}
 	return count(len(r.Pairs), "pair")
 }
@@ -202,7 +202,7 @@ func sig3(x float64) string {
 // and the typical effect lies between them, its size is that of no block.
 func magnitude(r *compare.Result) string {
 	if r.Diagnosis.Straddles {
-		return "two groups of " + plural(r.Subject.Unit())
+		return "two groups of " + r.Subject.Units()
 	}
 	return faster(r.Effect.Center)
 }

@@ -188,7 +188,7 @@ func htmlScope(r *compare.Result) string {
 		if first == last {
 			return fmt.Sprintf("%s (%s %d)", scope, r.Subject.Unit(), first)
 		}
-		scope += fmt.Sprintf(" (%s %d to %d)", plural(r.Subject.Unit()), first, last)
+		scope += fmt.Sprintf(" (%s %d to %d)", r.Subject.Units(), first, last)
 	}
 	return scope
 }

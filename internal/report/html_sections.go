@@ -399,7 +399,7 @@ func htmlControl(r *compare.Result) htmlSection {
 
 // htmlExcluded lists what has no pair, or was left out, by reason.
 func htmlExcluded(r *compare.Result, d *Document) htmlSection {
-	unit := plural(r.Subject.Unit())
+	unit := r.Subject.Units()
 	s := htmlSection{ID: "excluded", Title: sentence(unit) + " without a pair"}
 	if r.Groups != nil {
 		s.Title = "What was left out"

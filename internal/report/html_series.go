@@ -176,7 +176,7 @@ func (s *htmlSeries) against(id, title, name, unit string, scale float64, x [2][
 			scaled[side] = append(scaled[side], v/scale)
 		}
 	}
-	f.Caption = "Whether large " + plural(s.res.Subject.Unit()) + " differ more than small ones."
+	f.Caption = "Whether large " + s.res.Subject.Units() + " differ more than small ones."
 	f.scatter(s, id, scaled, name+", "+unit, scale, chart.ByBoth)
 	return f
 }
@@ -326,7 +326,7 @@ var percentiles = []float64{1, 5, 10, 20, 25, 30, 40, 50, 60, 70, 75, 80, 90, 95
 
 // cumulative draws the share of values up to each latency.
 func (s *htmlSeries) cumulative() *htmlFigure {
-	f := &htmlFigure{ID: "ecdf", Title: "Share of " + plural(s.res.Subject.Unit()) + " done within a time", Caption: "The curve farther left is faster."}
+	f := &htmlFigure{ID: "ecdf", Title: "Share of " + s.res.Subject.Units() + " done within a time", Caption: "The curve farther left is faster."}
 	if f.Missing = s.few(); f.Missing != "" {
 		return f
 	}
@@ -391,7 +391,7 @@ func (s *htmlSeries) histogram() *htmlFigure {
 			most = max(most, v)
 		}
 	}
-	p.Y = chart.Mirrored("share of "+plural(s.res.Subject.Unit())+", %", most*1.05)
+	p.Y = chart.Mirrored("share of "+s.res.Subject.Units()+", %", most*1.05)
 	p.Desc = "Medians: baseline " + s.median(0) + ", test " + s.median(1) + "."
 	t := htmlTable{Caption: "Counts by interval of " + s.unit, Folded: true, Head: htmlColumns("From#", "To#", "Baseline#", "Test#")}
 	for k := range len(edges) - 1 {
