@@ -19,14 +19,15 @@ const module = "github.com/verdict-bench/verdict/"
 var layers = [][]string{
 	{"cmd/verdict"},
 	{"internal/cli"},
-	{"internal/report"},
+	{"internal/report", "internal/tui"},
 	{"internal/bench"},
-	{"internal/collect", "internal/drive", "internal/devnet", "internal/store", "internal/host", "internal/setup", "internal/send"},
+	{"internal/collect", "internal/drive", "internal/devnet", "internal/store", "internal/host", "internal/setup", "internal/send", "internal/beacon", "internal/inspect"},
 	{"internal/stateless", "internal/load", "internal/genesis", "internal/witness", "internal/ethrpc", "internal/chaintest"},
-	{"internal/plan", "internal/compare"},
+	{"internal/plan", "internal/compare", "internal/doctor"},
+	{"internal/program"},
 	{"internal/spec", "internal/intake"},
 	{"internal/stat"},
-	{"internal/sample", "internal/fault", "internal/scripttest", "internal/contract", "internal/chart"},
+	{"internal/sample", "internal/fault", "internal/scripttest", "internal/contract", "internal/chart", "internal/shell"},
 }
 
 // sideways are the imports within a layer, each with its reason.

@@ -1,27 +1,14 @@
 package cli
 
 import (
-	"bytes"
-	"context"
 	"crypto/rand"
 	"encoding/binary"
-	"errors"
-	"fmt"
-	"io"
-	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/verdict-bench/verdict/internal/bench"
-	"github.com/verdict-bench/verdict/internal/compare"
-	"github.com/verdict-bench/verdict/internal/ethrpc"
 	"github.com/verdict-bench/verdict/internal/fault"
-	"github.com/verdict-bench/verdict/internal/plan"
-	"github.com/verdict-bench/verdict/internal/report"
 	"github.com/verdict-bench/verdict/internal/spec"
-	"github.com/verdict-bench/verdict/internal/store"
 )
 
 func newWitness(w World) *cobra.Command {
@@ -181,120 +168,4 @@ func randomSeed() uint64 {
 	var b [8]byte
 	rand.Read(b[:])
 	return binary.LittleEndian.Uint64(b[:]) % 1_000_000_000
-}
-
-func runWitness(ctx context.Context, w World, o *witnessOptions) error {
-	s, err := o.resolve()
-	if err != nil {
-		return err
-	}
-	// What is stored and shown holds no credentials; what is used does.
-	stored := s
-	for _, side := range []*spec.Side{&stored.Baseline, &stored.Test} {
-		if side.RPC != "" {
-			side.RPC = ethrpc.Redact(side.RPC)
-		}
-	}
-	encoded, err := stored.Encode()
-	if err != nil {
-		return err
-	}
-	p := plan.Make(&stored, spec.Hash(encoded))
-	if s.Blocks < s.MinPairs {
-		fmt.Fprintf(w.Stderr, "verdict: %d blocks give no verdict: it needs %d pairs, so the result will be invalid\n", s.Blocks, s.MinPairs)
-	}
-	if o.dryRun {
-		_, err := io.WriteString(w.Stdout, p.Text())
-		return err
-	}
-	executable, err := w.Executable()
-	if err != nil {
-		return fmt.Errorf("finding this program's own file: %w", err)
-	}
-	run, err := createRun(w, o.out, &s)
-	if err != nil {
-		return err
-	}
-	defer run.Close()
-	dir := run.Dir()
-	progress := newProgress(w)
-	done := &report.Run{Dir: dir}
-	benchErr := bench.Witness(ctx, bench.Options{
-		Spec: s, SpecYAML: encoded, Plan: p, Run: run,
-		Executable: executable, Now: w.Now, Version: version(),
-		Progress: progress.update,
-		Report: func(m store.Manifest, r *compare.Result) error {
-			done.Manifest, done.Result = m, r
-			return writeReports(run, done)
-		},
-	})
-	progress.line.end()
-	return conclude(w, o, done, errors.Join(benchErr, run.Close()))
-}
-
-// createRun makes the run directory. A name of our own that is taken, by a run
-// that began in the same second, gets a number.
-func createRun(w World, out string, s *spec.Witness) (*store.Run, error) {
-	if out != "" {
-		return store.Create(out, w.Now)
-	}
-	name := filepath.Join("runs", runName(w.Now(), s))
-	run, err := store.Create(name, w.Now)
-	for n := 2; n < 100 && errors.Is(err, store.ErrTaken); n++ {
-		run, err = store.Create(fmt.Sprintf("%s-%d", name, n), w.Now)
-	}
-	return run, err
-}
-
-// runName names a run directory by its time and what it compares.
-func runName(now time.Time, s *spec.Witness) string {
-	return fmt.Sprintf("%s-%s-%s", now.UTC().Format("2006-01-02T15-04-05Z"), s.Workflow, s.Place)
-}
-
-// writeReports puts the reports that every run has into its directory.
-func writeReports(run *store.Run, r *report.Run) error {
-	for name, format := range map[string]func(io.Writer, *report.Run) error{
-		"report.md": report.Markdown, "report.html": report.HTML, "report.json": report.JSON,
-	} {
-		var b bytes.Buffer
-		if err := format(&b, r); err != nil {
-			return err
-		}
-		if err := run.Write(name, b.Bytes()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// conclude prints what was asked for and turns the verdict into the exit
-// status. A run that failed before it had a result has only its error.
-func conclude(w World, o *witnessOptions, r *report.Run, err error) error {
-	if r.Result == nil {
-		return err
-	}
-	format := report.Text
-	if o.json {
-		format = report.JSON
-	}
-	if werr := format(w.Stdout, r); werr != nil {
-		return errors.Join(err, werr)
-	}
-	if err != nil {
-		fmt.Fprintf(w.Stderr, "verdict: the run is incomplete; its samples are kept: verdict report %s\n", r.Dir)
-		return err
-	}
-	return verdictStatus(r, o.failOnRegression)
-}
-
-// verdictStatus is the error, if any, that a finished run ends with.
-func verdictStatus(r *report.Run, failOnRegression bool) error {
-	v := r.Result.Verdict
-	switch {
-	case v.Outcome == compare.Invalid:
-		return fault.Newf(fault.Invalid, "the result is invalid: %s", v.Reasons[0])
-	case v.Outcome == compare.Regresses && failOnRegression:
-		return fault.Newf(fault.Regression, "the test side regresses")
-	}
-	return nil
 }

@@ -36,6 +36,9 @@ type Step struct {
 	// Argv is the program that the step starts, as data; "verdict" stands for
 	// this program itself.
 	Argv []string `json:"argv,omitempty"`
+	// Script is what a login shell on the host is given on standard input,
+	// exactly.
+	Script string `json:"script,omitempty"`
 	// Check says when the step counts as done.
 	Check string `json:"check"`
 	// Undo says what takes it back; empty when nothing remains.
@@ -205,6 +208,11 @@ func (p Plan) Text() string {
 		fmt.Fprintf(&b, "\n%d. %s on %s\n   %s\n", i+1, s.ID, s.Host, s.Purpose)
 		if len(s.Argv) > 0 {
 			fmt.Fprintf(&b, "   $ %s\n", strings.Join(s.Argv, " "))
+		}
+		if s.Script != "" {
+			for line := range strings.Lines(s.Script) {
+				fmt.Fprintf(&b, "   | %s\n", strings.TrimSuffix(line, "\n"))
+			}
 		}
 		fmt.Fprintf(&b, "   done when: %s\n", s.Check)
 		if s.Undo != "" {

@@ -121,6 +121,12 @@ type Sample struct {
 	// Control marks the samples of the A/A control, where both sides were the
 	// baseline build.
 	Control Control `json:"control,omitempty"`
+	// Session numbers the sessions of a run from 1; 0 in a run of one session.
+	// A session is an uninterrupted stretch: the programs were not restarted
+	// and the sides kept their hosts.
+	Session int `json:"session,omitempty"`
+	// Swapped says that the sides had exchanged their hosts.
+	Swapped bool `json:"swapped,omitempty"`
 
 	Timing
 	// DecodeNS is the time to parse and digest the answer, outside the

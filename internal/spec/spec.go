@@ -33,6 +33,12 @@ const (
 	Local Place = "local"
 	// Attached: two servers that already run; nothing is started.
 	Attached Place = "attached"
+	// Devnet: two builds of an execution client, started on a common genesis
+	// and driven with the same blocks.
+	Devnet Place = "devnet"
+	// Live: two servers that follow a public network beside a consensus
+	// client.
+	Live Place = "live"
 )
 
 // WitnessMode is how the built-in node makes its witnesses.
@@ -113,7 +119,100 @@ type Witness struct {
 	Patience time.Duration `yaml:"patience"`
 	// Gzip asks the servers for compressed answers.
 	Gzip bool `yaml:"gzip"`
+
+	// Program is the execution client of a devnet or live run.
+	Program *Program `yaml:"program,omitempty"`
+	// Repository is the git clone that refs are built from: on this machine or
+	// Host for a devnet, on each server for a live run.
+	Repository string `yaml:"repository,omitempty"`
+	// Host is where a devnet runs, both sides of it: an ssh alias, empty for
+	// this machine.
+	Host string `yaml:"host,omitempty"`
+
+	// Servers are the settings of a live run, nil elsewhere.
+	Servers *Servers `yaml:"servers,omitempty"`
 }
+
+// Program is an execution client under test: one that verdict describes, or one
+// that the spec describes. What is set here overrides the description.
+type Program struct {
+	// Name is ethrex, geth, reth, or any other with a Command.
+	Name string `yaml:"name"`
+	// Build is the shell command that builds it, run in a clean worktree of
+	// the ref; Binary the file that it makes, relative to the worktree.
+	Build  string `yaml:"build,omitempty"`
+	Binary string `yaml:"binary,omitempty"`
+	// Init, if any, is run once before Command, on an empty data directory.
+	// Both are argument vectors with placeholders; see package program.
+	Init    []string `yaml:"init,omitempty"`
+	Command []string `yaml:"command,omitempty"`
+	// Args are added to the command of both sides.
+	Args []string `yaml:"args,omitempty"`
+}
+
+// Servers says what is done on the two servers of a live run.
+type Servers struct {
+	// Network is the public network: hoodi, sepolia, mainnet or another that
+	// the programs know.
+	Network string `yaml:"network"`
+	// Synced says that both servers run and follow the network already: then
+	// nothing is built, started or restarted.
+	Synced bool `yaml:"synced"`
+	// Keep leaves running what the run started.
+	Keep bool `yaml:"keep"`
+	// Crossover exchanges the builds between the servers in the middle of the
+	// run, so that the effect of the servers cancels.
+	Crossover bool `yaml:"crossover"`
+	// Collector is the measuring program: Verdict or EthrexReplay.
+	Collector Collector `yaml:"collector"`
+	// JWT is the file of the Engine API's secret on each server.
+	JWT string `yaml:"jwt"`
+	// Lighthouse is the consensus client's program, CheckpointSyncURL where it
+	// starts from; empty for the network's own.
+	Lighthouse        string `yaml:"lighthouse"`
+	CheckpointSyncURL string `yaml:"checkpoint_sync_url,omitempty"`
+	// ReplayRepository is the clone of ethrex-replay, ReplayBuild and
+	// ReplayBinary as in Program; used by the collector ethrex-replay only.
+	ReplayRepository string `yaml:"replay_repository,omitempty"`
+	ReplayBuild      string `yaml:"replay_build,omitempty"`
+	ReplayBinary     string `yaml:"replay_binary,omitempty"`
+	// SyncTimeout bounds the wait for the servers to be synced, Poll is the
+	// pause between two looks at new samples.
+	SyncTimeout time.Duration `yaml:"sync_timeout"`
+	Poll        time.Duration `yaml:"poll"`
+}
+
+// Collector is the program that measures on the servers of a live run.
+type Collector string
+
+// The collectors.
+const (
+	// Verdict: this program itself, copied to the server.
+	Verdict Collector = "verdict"
+	// EthrexReplay: ethrex-replay, as the workflow document uses it.
+	EthrexReplay Collector = "ethrex-replay"
+)
+
+// Ports are those of one server of a live run.
+type Ports struct {
+	// RPC serves JSON-RPC over HTTP, Engine the Engine API, Beacon the beacon
+	// API, Metrics Prometheus metrics, P2P the execution client's peers.
+	RPC     uint16 `yaml:"rpc"`
+	Engine  uint16 `yaml:"engine"`
+	Beacon  uint16 `yaml:"beacon"`
+	Metrics uint16 `yaml:"metrics"`
+	P2P     uint16 `yaml:"p2p"`
+}
+
+// Clearable is a database that a spec may ask to be deleted before a program
+// starts.
+type Clearable string
+
+// The databases.
+const (
+	ExecutionDB Clearable = "execution"
+	ConsensusDB Clearable = "consensus"
+)
 
 // Side is one side of a witness benchmark.
 type Side struct {
@@ -121,8 +220,23 @@ type Side struct {
 	Witness WitnessMode `yaml:"witness,omitempty"`
 	// RPC is the address of a server that already runs; empty elsewhere.
 	RPC string `yaml:"rpc,omitempty"`
-	// Ref names the build in reports.
+	// Ref is the git ref that is built, or names the build in reports.
 	Ref string `yaml:"ref,omitempty"`
+	// Binary is a built program instead of a ref; devnet only.
+	Binary string `yaml:"binary,omitempty"`
+	// Args are added to the command of this side.
+	Args []string `yaml:"args,omitempty"`
+	// Host is the side's server: an ssh alias; live only, as all that follows.
+	Host string `yaml:"host,omitempty"`
+	// Ports are the server's ports, nil for the programs' defaults.
+	Ports *Ports `yaml:"ports,omitempty"`
+	// Datadir and ConsensusDatadir are data directories, empty for the
+	// programs' defaults.
+	Datadir          string `yaml:"datadir,omitempty"`
+	ConsensusDatadir string `yaml:"consensus_datadir,omitempty"`
+	// Clear are the databases to delete before the programs start. Each is a
+	// step of its own that needs an approval of its own.
+	Clear []Clearable `yaml:"clear,omitempty"`
 }
 
 // Side is the given side of w.

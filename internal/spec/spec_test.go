@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,7 @@ func TestEncode_roundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 		back, err := Decode(raw)
-		if err != nil || back != w {
+		if err != nil || !reflect.DeepEqual(back, w) {
 			t.Errorf("%s: decoded %+v, %v, want %+v", place, back, err, w)
 		}
 		if again, _ := back.Encode(); Hash(again) != Hash(raw) {
@@ -110,7 +111,7 @@ func FuzzDecode(f *testing.F) {
 			t.Fatal(err)
 		}
 		back, err := Decode(raw)
-		if err != nil || back.Blocks != w.Blocks || back.Baseline != w.Baseline || back.Timeout != w.Timeout {
+		if err != nil || back.Blocks != w.Blocks || !reflect.DeepEqual(back.Baseline, w.Baseline) || back.Timeout != w.Timeout {
 			t.Errorf("decoded %+v, again %+v, %v", w, back, err)
 		}
 	})
