@@ -27,7 +27,7 @@ var layers = [][]string{
 	{"internal/program"},
 	{"internal/spec", "internal/intake"},
 	{"internal/stat"},
-	{"internal/sample", "internal/fault", "internal/scripttest", "internal/contract", "internal/chart", "internal/shell"},
+	{"internal/sample", "internal/fault", "internal/scripttest", "internal/sshdtest", "internal/contract", "internal/chart", "internal/shell"},
 }
 
 // sideways are the imports within a layer, each with its reason.
@@ -37,6 +37,9 @@ var sideways = map[string]string{
 	"internal/stateless → internal/genesis": "the local chain's configuration",
 	"internal/stateless → internal/ethrpc":  "a block answer can be a JSON-RPC error",
 	"internal/load → internal/genesis":      "the accounts of the local chain",
+	"internal/inspect → internal/host":      "facts are asked of a login shell, and verdict is copied to other machines",
+	"internal/inspect → internal/beacon":    "what the consensus client says is part of the facts",
+	"internal/beacon → internal/drive":      "the stand-in delivers its blocks with the driver",
 }
 
 // heavy are imports that cost minutes of building or tens of megabytes of
@@ -47,14 +50,14 @@ var heavy = map[string][]string{
 	"github.com/ethereum/go-ethereum/core":   {"internal/devnet", "internal/genesis", "internal/stateless"},
 	"github.com/spf13/cobra":                 {"internal/cli"},
 	"golang.org/x/term":                      {"internal/cli"},
-	"os/exec":                                {"internal/host", "internal/scripttest"},
+	"os/exec":                                {"internal/host", "internal/scripttest", "internal/sshdtest"},
 	"flag":                                   {},
 	"github.com/ethereum/go-ethereum/rpc":    {"internal/devnet"},
 	"github.com/ethereum/go-ethereum/triedb": {"internal/devnet", "internal/genesis", "internal/stateless"},
 }
 
 // pure packages see no clock, network, files or unseeded randomness.
-var pure = []string{"internal/sample", "internal/chart", "internal/stat", "internal/compare", "internal/plan", "internal/spec"}
+var pure = []string{"internal/sample", "internal/chart", "internal/stat", "internal/compare", "internal/plan", "internal/spec", "internal/doctor"}
 
 // impure are the packages and functions that make one impure.
 var impure = []string{"os", "net", "net/http", "crypto/rand", "time.Now", "time.Sleep", "time.After", "os/exec"}

@@ -18,6 +18,7 @@ func newDevnet(w World) *cobra.Command {
 	return group("devnet", "The built-in programs, each on its own",
 		newDevnetNode(w),
 		newDevnetDrive(w),
+		newDevnetBeacon(w),
 		newDevnetGenesis(w),
 	)
 }

@@ -14,6 +14,8 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -42,6 +44,7 @@ type nodeOptions struct {
 	precompute  bool
 	form        string
 	addresses   string
+	identity    string
 }
 
 // newDevnetNode is the command verdict devnet node.
@@ -92,6 +95,7 @@ port is taken or the data directory cannot be used.`,
 	f.Uint16Var(&o.metricsPort, "metrics.port", 9090, "`port` of the metrics server; 0 picks a free one")
 	f.BoolVar(&o.precompute, "precompute-witnesses", false, "make and store the witness of each block while it is imported")
 	f.StringVar(&o.form, "witness-store", string(devnet.Serialized), "`form` of stored witnesses: serialized (the bytes of the answer) or generated (encoded for each answer)")
+	f.StringVar(&o.identity, "identity", "", "`text` to add to the version that web3_clientVersion answers, such as the commit of a build")
 	f.StringVar(&o.addresses, "addresses", "", "when ready, write the URLs as JSON (rpc, engine, metrics) to this `file`")
 	return cmd
 }
@@ -123,7 +127,8 @@ func runDevnetNode(ctx context.Context, w World, o nodeOptions) (err error) {
 	}
 	defer func() { err = errors.Join(err, node.Close()) }()
 	if o.addresses != "" {
-		if err := writeAddresses(o.addresses, node); err != nil {
+		err := writeAddresses(o.addresses, nodeAddresses{node.RPC(), node.Engine(), node.Metrics()})
+		if err != nil {
 			return err
 		}
 	}
@@ -159,8 +164,14 @@ func (o nodeOptions) resolve(log *slog.Logger) (devnet.Options, error) {
 		JWTSecret:  o.jwtSecret,
 		Precompute: o.precompute,
 		Form:       devnet.Form(o.form),
-		Version:    clientVersion(),
+		Version:    clientVersion("verdict"),
 		Log:        log,
+	}
+	if o.identity != "" {
+		if err := checkIdentity(o.identity); err != nil {
+			return options, err
+		}
+		options.Version += "/" + o.identity
 	}
 	if o.metrics {
 		options.MetricsAddr = join(o.metricsAddr, o.metricsPort)
@@ -185,10 +196,23 @@ func join(host string, port uint16) string {
 	return net.JoinHostPort(host, strconv.Itoa(int(port)))
 }
 
+// checkIdentity refuses what would make the version read as another one, or
+// ruin the line that it is shown in.
+func checkIdentity(identity string) error {
+	const longest = 128
+	switch {
+	case len(identity) > longest:
+		return fault.Newf(fault.Usage, "--identity: %d bytes, more than %d", len(identity), longest)
+	case !utf8.ValidString(identity) || strings.ContainsFunc(identity, func(r rune) bool { return r == '/' || !unicode.IsPrint(r) }):
+		return fault.Newf(fault.Usage, "--identity %q: want printable characters and no slash", identity)
+	}
+	return nil
+}
+
 // clientVersion is name/version/platform/compiler, the form that execution
 // clients use.
-func clientVersion() string {
-	return strings.Join([]string{"verdict", strings.ReplaceAll(version(), " ", "-"),
+func clientVersion(name string) string {
+	return strings.Join([]string{name, strings.ReplaceAll(version(), " ", "-"),
 		runtime.GOOS + "-" + runtime.GOARCH, runtime.Version()}, "/")
 }
 
@@ -202,14 +226,17 @@ func announce(stderr io.Writer, n *devnet.Node) {
 	fmt.Fprintf(stderr, "%s chain %d genesis %s head %d jwt %s\n", line, n.ChainID(), n.Genesis(), number, n.JWTSecret())
 }
 
-// writeAddresses writes the URLs by rename, so that whoever waits for the file
-// finds it whole.
-func writeAddresses(path string, n *devnet.Node) error {
-	raw, err := json.Marshal(struct {
-		RPC     string `json:"rpc"`
-		Engine  string `json:"engine"`
-		Metrics string `json:"metrics,omitempty"`
-	}{n.RPC(), n.Engine(), n.Metrics()})
+// nodeAddresses are the URLs of a node.
+type nodeAddresses struct {
+	RPC     string `json:"rpc"`
+	Engine  string `json:"engine"`
+	Metrics string `json:"metrics,omitempty"`
+}
+
+// writeAddresses writes the URLs as JSON, by rename, so that whoever waits for
+// the file finds it whole.
+func writeAddresses(path string, urls any) error {
+	raw, err := json.Marshal(urls)
 	if err != nil {
 		return err
 	}

@@ -197,7 +197,7 @@ func (d *Driver) build(ctx context.Context, builder int, refused refusals) (ethr
 func (d *Driver) attempt(ctx context.Context, c Client, attempt int, wait time.Duration) (ethrpc.Payload, error) {
 	number := uint64(d.head.Number) + 1
 	attributes := &ethrpc.Attributes{
-		Timestamp:    uint64(d.head.Timestamp) + d.o.Step,
+		Timestamp:    d.timestamp(),
 		PrevRandao:   d.draw("prevrandao", number, attempt),
 		FeeRecipient: feeRecipient,
 		BeaconRoot:   d.draw("beacon root", number, 0),
@@ -235,6 +235,15 @@ func (d *Driver) attempt(ctx context.Context, c Client, attempt int, wait time.D
 	}
 	p.BeaconRoot = attributes.BeaconRoot
 	return p, nil
+}
+
+// timestamp is that of the next block, in seconds.
+func (d *Driver) timestamp() uint64 {
+	parent := uint64(d.head.Timestamp)
+	if d.o.Clock == nil {
+		return parent + d.o.Step
+	}
+	return max(parent+1, uint64(max(0, d.o.Clock().Unix())))
 }
 
 // feeRecipient is an account without a past, so that every block touches it.

@@ -53,6 +53,14 @@ type Options struct {
 	// Step is the difference between the timestamps of two blocks in seconds,
 	// 12 when zero.
 	Step uint64
+	// Clock, when set, decides the timestamps in place of Step, as on a public
+	// network: the time of the clock, and at least a second more than the
+	// parent's. Blocks that come faster than one a second run ahead of it.
+	Clock func() time.Time
+	// Built, when set, is given each block when it is built, before any client
+	// but the builder has seen it. Whatever befalls the clients then, the
+	// block is not lost.
+	Built func(ethrpc.Payload)
 	// ReadyTimeout is how long the clients may take to answer at all, a
 	// minute when zero.
 	ReadyTimeout time.Duration
@@ -119,6 +127,7 @@ type Import struct {
 type Driver struct {
 	o       Options
 	chainID uint64
+	genesis common.Hash
 	head    header
 	// recent holds the hashes of the newest blocks, the head last, as many as
 	// the finalized one lies deep.
@@ -137,6 +146,9 @@ type Driver struct {
 
 // ChainID is the chain id that all clients gave.
 func (d *Driver) ChainID() uint64 { return d.chainID }
+
+// Genesis is the hash of the first block, which all clients share.
+func (d *Driver) Genesis() common.Hash { return d.genesis }
 
 // Head is the number and hash of the block that all clients stand on.
 func (d *Driver) Head() (number uint64, hash common.Hash) {
@@ -168,9 +180,28 @@ func (d *Driver) Next(ctx context.Context) (Block, error) {
 		return Block{}, err
 	}
 	b.BuildNS = time.Since(start).Nanoseconds()
+	if d.o.Built != nil {
+		d.o.Built(b.Payload)
+	}
+	return d.complete(ctx, b)
+}
 
+// Import delivers a block that was built elsewhere, a child of the head, and
+// returns when every client has it as its head. Interrupts and errors are as
+// of Next. The block names no builder.
+func (d *Driver) Import(ctx context.Context, p ethrpc.Payload) (Block, error) {
+	if p.ParentHash != d.head.Hash {
+		return Block{}, fmt.Errorf("block %d %s follows %s, and the clients stand on block %d %s",
+			p.Number, p.Hash, p.ParentHash, d.head.Number, d.head.Hash)
+	}
+	return d.complete(ctx, Block{Payload: p})
+}
+
+// complete delivers the payload of b and fills in what it says.
+func (d *Driver) complete(ctx context.Context, b Block) (Block, error) {
 	delivery, cancel := context.WithTimeout(context.WithoutCancel(ctx), deliverTimeout)
 	defer cancel()
+	var err error
 	if b.Imports, err = d.deliver(delivery, b.Payload); err != nil {
 		return Block{}, err
 	}
@@ -180,6 +211,17 @@ func (d *Driver) Next(ctx context.Context) (Block, error) {
 	b.Timestamp, b.GasUsed, b.GasLimit = p.Timestamp, p.GasUsed, p.GasLimit
 	b.Transactions = len(p.Transactions)
 	return b, nil
+}
+
+// Check asks every client whether it still answers and stands on the head.
+func (d *Driver) Check(ctx context.Context) error {
+	return d.each(func(_ int, c Client) error {
+		h, err := headOf(ctx, c)
+		if err == nil && h.Hash != d.head.Hash {
+			err = fmt.Errorf("head is block %d %s, was block %d %s", h.Number, h.Hash, d.head.Number, d.head.Hash)
+		}
+		return err
+	})
 }
 
 // deliver gives the payload to all clients, then makes it their head. The two
@@ -289,6 +331,19 @@ func named(c Client, err error) error {
 	return fmt.Errorf("client %s: %w", c.Name, err)
 }
 
+// NotExecutedError is a client that took a block without executing it: it says
+// SYNCING or ACCEPTED.
+type NotExecutedError struct {
+	Status ethrpc.Status
+	Number uint64
+	Hash   common.Hash
+}
+
+func (e *NotExecutedError) Error() string {
+	return fmt.Sprintf("says %s of block %d %s: it did not execute it, for it lacks the parent's state or is waiting for peers",
+		e.Status, e.Number, e.Hash)
+}
+
 // judge turns every status but VALID into an error.
 func judge(outcome ethrpc.Outcome, number uint64, hash common.Hash) error {
 	switch outcome.Status {
@@ -301,8 +356,7 @@ func judge(outcome ethrpc.Outcome, number uint64, hash common.Hash) error {
 		}
 		return fmt.Errorf("says INVALID of block %d %s: %s", number, hash, why)
 	case ethrpc.Syncing, ethrpc.Accepted:
-		return fault.Newf(fault.Failed, "says %s of block %d %s: it did not execute it, for it lacks the parent's state or is waiting for peers",
-			outcome.Status, number, hash).
+		return fault.Newf(fault.Failed, "%w", &NotExecutedError{outcome.Status, number, hash}).
 			Hint("geth must be started with --syncmode full; every client must have been started from the same genesis")
 	}
 	return fmt.Errorf("says %q of block %d %s, which the Engine API does not know", outcome.Status, number, hash)

@@ -133,7 +133,7 @@ func (d *Driver) sameChain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.chainID = uint64(ids[0])
+	d.chainID, d.genesis = uint64(ids[0]), genesis[0].Hash
 	for i := range d.o.Clients {
 		if ids[i] != ids[0] || genesis[i].Hash != genesis[0].Hash {
 			return fault.Newf(fault.Prerequisite, "the clients are on different chains: %s", d.list(func(i int) string {

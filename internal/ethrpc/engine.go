@@ -141,6 +141,11 @@ func NewEngine(rawURL string, secret Secret) (*Engine, error) {
 // URL is the address that the Engine calls.
 func (e *Engine) URL() string { return e.client.URL() }
 
+// RPC calls the other methods that the Engine API asks of the same port, with
+// the same token: some of the eth namespace, among them eth_chainId,
+// eth_getBlockByNumber and eth_sendRawTransaction.
+func (e *Engine) RPC() *Client { return e.client }
+
 // Close drops idle connections.
 func (e *Engine) Close() { e.client.Close() }
 
