@@ -6,6 +6,7 @@
 GO    ?= go
 TOOLS := $(CURDIR)/.verdict/tools
 GETH  := $(TOOLS)/geth-1.17.4
+GETH_OLD := $(TOOLS)/geth-1.17.0
 ANVIL := $(TOOLS)/anvil-1.7.1
 SOLC  := $(TOOLS)/solc-0.8.30
 
@@ -13,6 +14,7 @@ SOLC  := $(TOOLS)/solc-0.8.30
 # VERDICT_REQUIRE set, a test dependency that is missing fails the tests; it
 # never skips them.
 export VERDICT_GETH := $(GETH)
+export VERDICT_GETH_OLD := $(GETH_OLD)
 export VERDICT_ANVIL := $(ANVIL)
 export VERDICT_SOLC := $(SOLC)
 export VERDICT_REQUIRE := all
@@ -36,19 +38,21 @@ check:
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 
-# What the tests need beside Go: a C compiler for the race detector, a browser
-# for the pages, geth, and from npm anvil and the Solidity compiler.
-tools: deps $(GETH) $(ANVIL) $(SOLC)
+# What the tests need beside Go: a C compiler for the race detector, ssh with its
+# server and tmux for remote hosts, a browser for the pages, geth, and from npm
+# anvil and the Solidity compiler.
+tools: deps $(GETH) $(GETH_OLD) $(ANVIL) $(SOLC)
 
 deps:
-	@scripts/deps gcc=gcc git=git chromium=chromium node=nodejs npm=npm
+	@scripts/deps ssh=openssh-client /usr/sbin/sshd=openssh-server tmux=tmux gcc=gcc git=git chromium=chromium node=nodejs npm=npm
 
 
-# The module is pinned; its binary is kept apart from the user's own.
-$(GETH):
-	@mkdir -p $(TOOLS)/install
-	GOBIN=$(TOOLS)/install $(GO) install github.com/ethereum/go-ethereum/cmd/geth@v1.17.4
-	@mv $(TOOLS)/install/geth $@
+# The module is pinned; its binary is kept apart from the user's own. Two
+# versions, to be compared with each other.
+$(TOOLS)/geth-%:
+	@mkdir -p $(TOOLS)/install/geth-$*
+	GOBIN=$(TOOLS)/install/geth-$* $(GO) install github.com/ethereum/go-ethereum/cmd/geth@v$*
+	@mv $(TOOLS)/install/geth-$*/geth $@
 
 # The packages are pinned and kept apart from the user's own, too. That of anvil
 # holds the program itself and is for Linux on amd64.

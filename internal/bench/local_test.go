@@ -17,7 +17,7 @@ import (
 // startStub starts a shell script in the place of a node.
 func startStub(t *testing.T, script string) *node {
 	t.Helper()
-	local := host.NewLocal()
+	local := host.NewChildren()
 	t.Cleanup(local.Close)
 	dir := t.TempDir()
 	p, err := local.Start(host.Command{Name: "the test node", Argv: []string{"sh", "-c", script}, Log: filepath.Join(dir, "log")})

@@ -1,3 +1,6 @@
+// Package host runs programs, on this machine and on those that ssh reaches.
+// What it starts it can stop: by the recorded identity of the process, pid and
+// start time, and never by name.
 package host
 
 import (
@@ -18,12 +21,16 @@ type Host interface {
 	// Name is how people speak of it: the ssh alias, or "localhost".
 	Name() string
 	// Run has a login shell there (bash -l) execute script, which it reads
-	// from standard input, and returns what it printed to stdout.
+	// from standard input, and returns what it printed to stdout, also when it
+	// failed. The script begins in the home directory, reads nothing, and is
+	// ended when ctx ends or the connection breaks.
 	Run(ctx context.Context, script string) (stdout []byte, err error)
 	// Start starts a program that outlives the connection and this process.
 	// It returns when the program runs and its identity is recorded on the
 	// host. A program that runs already under that Dir and Name, of a start
 	// whose answer was lost, is not started again: its identity is returned.
+	// One that cannot be executed is a *ScriptError with the end of its log;
+	// one that ends with an error right after that is for Find to tell.
 	Start(ctx context.Context, p Program) (Identity, error)
 	// Find returns the identity that a Start recorded under dir and name, and
 	// how that program is; Absent if there was none.
@@ -39,8 +46,8 @@ type Host interface {
 	// *ShrunkError.
 	ReadFrom(ctx context.Context, path string, offset int64, limit int) ([]byte, error)
 	// Put copies a file of this machine there, by way of a temporary name and
-	// with its SHA-256 checked on arrival. A file that is there already with
-	// that content is not sent again.
+	// with its SHA-256 checked on arrival. The directory is made when missing;
+	// a file that is there already with that content is not sent again.
 	Put(ctx context.Context, local, remote string, mode fs.FileMode) error
 	// Fetch copies a file from there, likewise.
 	Fetch(ctx context.Context, remote, local string) error
@@ -54,11 +61,14 @@ type Host interface {
 
 // Program is what Start starts.
 type Program struct {
-	// Dir is the directory of the record and the log, made when missing; a
-	// leading ~/ is the home directory there. Name names the files in it:
-	// NAME.pid, NAME.log and, when it has ended, NAME.exit.
+	// Dir is the directory of the record and the log, made when missing. Name
+	// names the files in it: NAME.pid, NAME.log, to which is appended, and,
+	// when it has ended, NAME.exit.
 	Dir, Name string
-	Argv      []string
+	// Argv is the program and its arguments. As in a shell, a leading ~/ of an
+	// argument is the home directory there, and so it is in Env, Dir, WorkDir
+	// and every other path; a relative path is one from there.
+	Argv []string
 	// Env are NAME=VALUE settings beside those of a login shell.
 	Env []string
 	// WorkDir is where it runs; empty is the home directory.

@@ -1,6 +1,3 @@
-// Package host runs programs. What it starts it can stop: by the recorded
-// identity of the process, pid and start time, and never by name. So far it
-// knows this machine.
 package host
 
 import (
@@ -18,15 +15,16 @@ import (
 	"time"
 )
 
-// Local starts programs on this machine. Close it when they are stopped.
-type Local struct {
+// Children starts programs on this machine that do not outlive this process.
+// Close it when they are stopped.
+type Children struct {
 	work chan func()
 	once sync.Once
 }
 
-// NewLocal returns this machine.
-func NewLocal() *Local {
-	l := &Local{work: make(chan func())}
+// NewChildren returns the starter of this process's programs.
+func NewChildren() *Children {
+	l := &Children{work: make(chan func())}
 	go func() {
 		// The kernel ties the death signal of a child to the thread that
 		// started it, so that thread must live as long as this process.
@@ -39,7 +37,7 @@ func NewLocal() *Local {
 }
 
 // Close ends the ability to start programs. Started ones run on.
-func (l *Local) Close() { l.once.Do(func() { close(l.work) }) }
+func (l *Children) Close() { l.once.Do(func() { close(l.work) }) }
 
 // Command is a program to start.
 type Command struct {
@@ -67,7 +65,7 @@ type Process struct {
 // Start starts c in a process group of its own, so that an interrupt typed at
 // the terminal reaches this process alone and the order of stopping is ours.
 // If this process dies, however it dies, the program is told to stop.
-func (l *Local) Start(c Command) (*Process, error) {
+func (l *Children) Start(c Command) (*Process, error) {
 	log, err := os.OpenFile(c.Log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("starting %s: %w", c.Name, err)
@@ -107,6 +105,16 @@ func (p *Process) Exit() error {
 		how = "ended: " + p.err.Error()
 	}
 	return &ExitError{Name: p.Name, How: how, Log: p.log, Last: Tail(p.log, 10)}
+}
+
+// Failure is nil when the program has ended with status 0, and otherwise what
+// Exit returns. Call it after Done.
+func (p *Process) Failure() error {
+	<-p.done
+	if p.err == nil {
+		return nil
+	}
+	return p.Exit()
 }
 
 // Stuck describes a program that runs and does not do what it should, with the

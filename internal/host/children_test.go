@@ -16,7 +16,7 @@ import (
 func TestMain(m *testing.M) {
 	// Re-executed as a parent that is going to be killed.
 	if argv := os.Getenv("HOST_TEST_PARENT"); argv != "" {
-		p, err := NewLocal().Start(Command{Name: "child", Argv: []string{"sleep", "600"}, Log: argv})
+		p, err := NewChildren().Start(Command{Name: "child", Argv: []string{"sleep", "600"}, Log: argv})
 		if err != nil {
 			panic(err)
 		}
@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 
 func start(t *testing.T, argv ...string) *Process {
 	t.Helper()
-	l := NewLocal()
+	l := NewChildren()
 	t.Cleanup(l.Close)
 	p, err := l.Start(Command{Name: "prog", Argv: argv, Log: filepath.Join(t.TempDir(), "log")})
 	if err != nil {
@@ -79,7 +79,7 @@ func TestProcess_stopKillsWhatIgnoresIt(t *testing.T) {
 }
 
 func TestStart_missingProgram(t *testing.T) {
-	l := NewLocal()
+	l := NewChildren()
 	defer l.Close()
 	_, err := l.Start(Command{Name: "node", Argv: []string{"/nonexistent/program"}, Log: filepath.Join(t.TempDir(), "log")})
 	if err == nil || !strings.HasPrefix(err.Error(), "starting node: ") {
