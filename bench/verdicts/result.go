@@ -201,8 +201,9 @@ func mean(x []float64) float64 {
 // level is that of the intervals of a run with exchanged hosts.
 const level = 0.95
 
-// swap combines the sessions of each complete set. The program has no sessions
-// of its own yet, so that this is done here, by the formulas of package stat.
+// swap combines the sessions of each complete set. Each is a run of its own
+// here, because runs against servers that are already there have no sessions, so
+// that they are put together by the formulas of package stat.
 func (r *result) swap(ms []*measured) {
 	var version, second, plain estimates
 	theta, eta := math.Log1p(r.options.effect), math.Log1p(r.options.offset)

@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -151,10 +152,11 @@ func (in compareInput) readRun() (*measurements, error) {
 	if err != nil {
 		return nil, err
 	}
-	rule, err := registeredRule(data)
+	s, err := registeredSpec(data)
 	if err != nil {
 		return nil, err
 	}
+	rule := compare.RuleOf(&s)
 	m := &measurements{
 		Source: compare.Source{
 			Name: in.String(), Kind: intake.Kind(fmt.Sprintf("%s side of a run", in.side)),
@@ -162,6 +164,12 @@ func (in compareInput) readRun() (*measurements, error) {
 			Records: data.Records[in.side.Index()],
 		},
 		side: data.Manifest.Sides[in.side.Index()],
+	}
+	if replayed(&s) {
+		if m.Series, err = replayLog(in.path, in.side); err != nil {
+			return nil, err
+		}
+		m.Series.Name, m.Series.Network = m.Name, cmp.Or(m.Series.Network, m.Network)
 	}
 	for _, warning := range data.Warnings {
 		m.warnings = append(m.warnings, fmt.Sprintf("run %s: %s", in.path, warning))

@@ -25,7 +25,8 @@ import (
 // The latency of a block depends on its number alone, times factor, times
 // noise of 2 % that depends on the seed. Kinds are csv, hashed (csv with
 // hashes), replay, benchfmt, samples, and run, whose test side is factor times
-// the baseline. A chain has hashes of its own; aa gives a run an A/A control of
+// the baseline; replayed is a run on two servers that ethrex-replay measured,
+// with a few blocks more than planned. A chain has hashes of its own; aa gives a run an A/A control of
 // as many blocks.
 func measured(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
@@ -36,8 +37,12 @@ func measured(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(m.set(arg))
 	}
 	path := ts.MkAbs(args[1])
-	if args[0] == "run" {
+	switch args[0] {
+	case "run":
 		ts.Check(m.run(path))
+		return
+	case "replayed":
+		ts.Check(m.replayed(path))
 		return
 	}
 	var b strings.Builder
@@ -160,5 +165,61 @@ func (m *measurement) run(dir string) error {
 			{Side: sample.Test, Ref: "pr-" + filepath.Base(dir), Host: "host-1", Version: "ethrex/v9.0.1"},
 		},
 		Environment: store.Environment{Hostname: "host-1", OS: "linux/amd64", CPUs: 8, Go: "go1.26"},
+	})
+}
+
+// replayed writes a complete run on two servers whose collectors were
+// ethrex-replays. The test server began later and went on for longer, and its
+// log holds what is not measured.
+func (m *measurement) replayed(dir string) error {
+	began := time.Date(2026, 11, 22, 10, 15, 30, 0, time.UTC)
+	run, err := store.Create(dir, func() time.Time { return began })
+	if err != nil {
+		return err
+	}
+	defer run.Close()
+	s := spec.Defaults(spec.Live)
+	s.Blocks, s.WarmUp = m.n, 5
+	s.Baseline.Host, s.Test.Host, s.Test.Ref = "alpha", "beta", "pull/6157/head"
+	s.Servers.Network, s.Servers.Collector = m.network, spec.EthrexReplay
+	encoded, err := s.Encode()
+	if err != nil {
+		return err
+	}
+	test := *m
+	test.seed += 1000
+	m.factor = 1
+	var logs [2]strings.Builder
+	for i := range m.n + 40 {
+		m.line(&logs[0], "replay", i)
+		if i < 7 {
+			continue
+		}
+		test.line(&logs[1], "replay", i)
+		if i == 30 {
+			block := m.first + 100_000
+			fmt.Fprintf(&logs[1], "2026-03-06T15:38:06.123824Z  INFO ethrex_replay::fetcher: Getting block %d data from cache\n", block)
+			logs[1].WriteString("2026-03-06T15:38:06.123456Z  WARN ethrex_replay::fetcher: debug_executionWitness endpoint not implemented, using fallback eth_getProof\n")
+			fmt.Fprintf(&logs[1], "2026-03-06T15:39:19.125456Z DEBUG ethrex_replay::fetcher: Got execution witness for block %d in 01m 13s\n", block)
+		}
+	}
+	for i, side := range sample.Sides {
+		if err := run.Write(filepath.Join(store.LogsName, "replay-"+string(side)+".log"), []byte(logs[i].String())); err != nil {
+			return err
+		}
+	}
+	if err := run.Write(store.SpecName, encoded); err != nil {
+		return err
+	}
+	return run.WriteJSON(store.ManifestName, store.Manifest{
+		V: store.ManifestVersion, Workflow: s.Workflow, State: store.Complete, Started: began, Ended: began.Add(time.Hour),
+		SpecHash: spec.Hash(encoded), Network: m.network, ChainID: uint64(m.chain),
+		Sides: [2]store.Side{
+			{Side: sample.Baseline, Ref: "main", Host: "alpha", Collector: "alpha", Version: "ethrex/v9.0.0", Commit: "0123456789abcdef0123"},
+			{Side: sample.Test, Ref: "pull/6157/head", Host: "beta", Collector: "beta", Version: "ethrex/v9.0.1",
+				Environment: &store.Environment{Hostname: "beta", OS: "linux/amd64", CPU: "Faster CPU", CPUs: 16, Go: "go1.26"}},
+		},
+		Environment: store.Environment{Hostname: "alpha", OS: "linux/amd64", CPU: "Slower CPU", CPUs: 8, Go: "go1.26"},
+		Behind:      3,
 	})
 }

@@ -2,13 +2,16 @@ package cli
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"github.com/verdict-bench/verdict/internal/compare"
 	"github.com/verdict-bench/verdict/internal/fault"
+	"github.com/verdict-bench/verdict/internal/intake"
 	"github.com/verdict-bench/verdict/internal/report"
+	"github.com/verdict-bench/verdict/internal/sample"
 	"github.com/verdict-bench/verdict/internal/spec"
 	"github.com/verdict-bench/verdict/internal/store"
 )
@@ -96,30 +99,67 @@ func readRun(dir string, rule func(compare.Rule) compare.Rule) (*report.Run, err
 	if err != nil {
 		return nil, err
 	}
-	registered, err := registeredRule(data)
+	s, err := registeredSpec(data)
+	if err != nil {
+		return nil, err
+	}
+	result, err := analyze(data, &s, rule(compare.RuleOf(&s)))
 	if err != nil {
 		return nil, err
 	}
 	return &report.Run{
 		Manifest: data.Manifest,
-		Result:   compare.Analyze(data.Records, rule(registered)),
+		Result:   result,
 		Records:  data.Records,
 		Dir:      dir,
 		Warnings: data.Warnings,
 	}, nil
 }
 
-// registeredRule is the rule in a run's own spec, which must be the one that the
-// run began with.
-func registeredRule(data *store.Data) (compare.Rule, error) {
+// analyze compares what a run measured: its samples or, where ethrex-replay was
+// its collector, the logs of that.
+func analyze(data *store.Data, s *spec.Witness, rule compare.Rule) (*compare.Result, error) {
+	if !replayed(s) {
+		return compare.Analyze(data.Records, rule), nil
+	}
+	var series [2]*intake.Series
+	for i, side := range sample.Sides {
+		var err error
+		if series[i], err = replayLog(data.Dir, side); err != nil {
+			return nil, err
+		}
+	}
+	return compare.FromReplay(series, rule)
+}
+
+// replayed reports whether a run was measured by ethrex-replay.
+func replayed(s *spec.Witness) bool {
+	return s.Servers != nil && s.Servers.Collector == spec.EthrexReplay
+}
+
+// replayLog reads what the ethrex-replay of one side of a run printed.
+func replayLog(dir string, side sample.Side) (*intake.Series, error) {
+	path := filepath.Join(dir, store.LogsName, "replay-"+string(side)+".log")
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, unreadable(path, err)
+	}
+	defer file.Close()
+	series, err := intake.Read(path, file)
+	return series, atLeast(fault.Usage, err)
+}
+
+// registeredSpec is a run's own spec, which must be the one that the run began
+// with.
+func registeredSpec(data *store.Data) (spec.Witness, error) {
 	name := filepath.Join(data.Dir, store.SpecName)
 	if got, want := spec.Hash(data.Spec), data.Manifest.SpecHash; got != want {
-		return compare.Rule{}, fault.Newf(fault.Usage, "%s was changed after the run began: its hash is %s, registered was %s", name, got, want).
+		return spec.Witness{}, fault.Newf(fault.Usage, "%s was changed after the run began: its hash is %s, registered was %s", name, got, want).
 			Hint("restore the file: the rule that judges a run is fixed before its first sample")
 	}
 	s, err := spec.Decode(data.Spec)
 	if err != nil {
-		return compare.Rule{}, fmt.Errorf("%s: %w", name, err)
+		return s, fmt.Errorf("%s: %w", name, err)
 	}
-	return compare.RuleOf(&s), nil
+	return s, nil
 }

@@ -38,6 +38,23 @@ type Rule struct {
 	// MaxUnpaired is the share of attempted blocks that may lack a pair
 	// before the pairs count as selected.
 	MaxUnpaired float64
+	// Pairs is the number of pairs that are analyzed, 0 for all there are: two
+	// collectors that work on their own collect more than was planned. Pairs
+	// count in block order, and session by session, each with its share.
+	Pairs int
+	// Control is the number of pairs of the A/A control that count, in the same
+	// way; 0 for all.
+	Control int
+	// Sessions is the number of sessions that the run was planned in, 0 or 1
+	// for one. Swap says that the sides exchange their hosts between them.
+	Sessions int
+	Swap     bool
+	// Hosts are those of the baseline and the test side, in sessions that are
+	// not swapped; empty where the samples tell them.
+	Hosts [2]string
+	// WarmUp is the number of blocks on each side that are left out first,
+	// where the measurements do not mark them themselves.
+	WarmUp int
 	// Timeout is the time limit of one request, 0 when it is not known.
 	Timeout time.Duration
 	// Seed starts the bootstrap.
@@ -54,12 +71,21 @@ func DefaultRule() Rule {
 
 // RuleOf is the rule that a spec registered.
 func RuleOf(s *spec.Witness) Rule {
-	return Rule{
+	rule := Rule{
 		Margin: s.Margin, MarginFromControl: s.MarginFromControl,
 		AlphaLive: s.AlphaLive, AlphaFinal: s.AlphaFinal,
 		Planned: s.Blocks, Batch: s.Batch, MinPairs: s.MinPairs,
 		MaxUnpaired: s.MaxUnpaired, Timeout: s.Timeout, Seed: s.Seed,
 	}
+	if s.Place != spec.Live {
+		return rule
+	}
+	rule.Pairs, rule.Control, rule.WarmUp = s.Blocks, s.Control, s.WarmUp
+	rule.Hosts = [2]string{s.Baseline.Host, s.Test.Host}
+	if s.Servers != nil && s.Servers.Crossover {
+		rule.Sessions, rule.Swap = crossoverSessions, true
+	}
+	return rule
 }
 
 // Subject is what was measured.
@@ -109,6 +135,9 @@ type Pair struct {
 	MS [2]float64
 	// D is ln(test / baseline): negative when the test side is faster.
 	D float64
+	// Session and Swapped are those of the samples.
+	Session int
+	Swapped bool
 	// Samples are the samples behind them, nil when the measurements were
 	// made elsewhere.
 	Samples *[2]*sample.Sample
@@ -132,8 +161,11 @@ type Result struct {
 	Subject Subject
 	Design  Design
 	Stage   stat.Stage
-	Pairs   []Pair
-	WarmUps int
+	// Pairs stand in the order of their blocks, session after session.
+	Pairs []Pair
+	// Sessions are those of the pairs, nil when there is one.
+	Sessions []Session
+	WarmUps  int
 	// Attempted counts the blocks that both sides were asked for, warm-ups
 	// aside.
 	Attempted int
@@ -147,6 +179,9 @@ type Result struct {
 	Estimates Estimates
 	// Inputs describe measurements that were made elsewhere, nil for a run.
 	Inputs *[2]Input
+	// Replayed says that a run's measurements are those of the logs of
+	// ethrex-replay, which tell neither hashes nor answers nor all failures.
+	Replayed bool
 	// Batches are the proofs that were compared, by side, in order; nil for
 	// latencies.
 	Batches [2][]Batch
@@ -166,12 +201,14 @@ type Result struct {
 
 	// asked counts the blocks that either side was asked for.
 	asked int
-	// counted are the log ratios of the pairs and of the timeouts blocks on
-	// which one side timed out, in block order, at the time limit.
-	counted  []float64
+	// counted are the pairs and the timeouts blocks on which one side timed
+	// out, in block order, at the time limit; of each only D and the session.
+	counted  []Pair
 	timeouts int
 	// conflicts counts heights at which the sides have different blocks.
 	conflicts int
+	// again says that a side measured a block more than once.
+	again [2]bool
 }
 
 // Latencies describe one side.
@@ -180,7 +217,8 @@ type Latencies struct {
 	// Quantiles are p50, p90 and p95 with intervals of order statistics.
 	Quantiles []stat.Interval
 	// ACF1 is the lag-1 autocorrelation, LjungBox the p-value of no
-	// autocorrelation up to lag 10, NaN for a short series.
+	// autocorrelation up to lag 10, NaN for a short series and for one of
+	// several sessions.
 	ACF1, LjungBox float64
 	// Skewness is that of the latencies, LogSD and LogSkewness describe their
 	// logarithms.
@@ -232,10 +270,14 @@ func split(records [2][]sample.Record) (measured, control [2][]sample.Record) {
 	return measured, control
 }
 
-// stage says how far the run got of what was planned. How many of the blocks
-// gave a pair does not matter: nobody chose that by looking.
+// stage says how far the run got of what was planned. Where blocks are planned,
+// how many of them gave a pair does not matter: nobody chose that by looking.
 func (r *Result) stage() stat.Stage {
 	switch {
+	case r.Rule.Pairs > 0 && len(r.Pairs) == r.Rule.Pairs:
+		return stat.Planned
+	case r.Rule.Pairs > 0:
+		return stat.Stopped
 	case r.Rule.Planned == 0 || r.asked == r.Rule.Planned:
 		return stat.Planned
 	case r.asked > r.Rule.Planned:
@@ -249,6 +291,10 @@ func (r *Result) analyze() {
 	if r.Control != nil && r.Rule.MarginFromControl {
 		r.Rule.Margin = max(r.Rule.Margin, math.Expm1(2*math.Log1p(r.Control.Floor)))
 	}
+	r.group()
+	if c := r.Control; c != nil && c.Corrects && r.swapped() {
+		c.Corrects, c.Why = false, "the sides exchanged their hosts, which takes off what these differ by"
+	}
 	// The parts do not depend on each other, and each takes seconds when logs
 	// of millions of lines are compared.
 	var parts sync.WaitGroup
@@ -257,6 +303,10 @@ func (r *Result) analyze() {
 	parts.Go(func() {
 		for i := range r.Sides {
 			r.Sides[i] = describe(r.milliseconds(i))
+			if len(r.Sessions) > 0 {
+				// Neighbors across a border between sessions are none.
+				r.Sides[i].ACF1, r.Sides[i].LjungBox = math.NaN(), math.NaN()
+			}
 		}
 	})
 	r.estimate()
@@ -305,20 +355,18 @@ func milliseconds(s *sample.Sample) float64 {
 }
 
 // Differences are the log ratios of the pairs, in block order.
-func (r *Result) Differences() []float64 {
-	d := make([]float64, len(r.Pairs))
-	for i := range r.Pairs {
-		d[i] = r.Pairs[i].D
-	}
-	return d
-}
+func (r *Result) Differences() []float64 { return differences(r.Pairs) }
 
 // Range is the first and the last block of the pairs, 0 and 0 without pairs.
 func (r *Result) Range() (first, last uint64) {
-	if len(r.Pairs) == 0 {
-		return 0, 0
+	for i := range r.Pairs {
+		n := r.Pairs[i].Number
+		if i == 0 || n < first {
+			first = n
+		}
+		last = max(last, n)
 	}
-	return r.Pairs[0].Number, r.Pairs[len(r.Pairs)-1].Number
+	return first, last
 }
 
 // exclude counts one block under reason.

@@ -41,7 +41,7 @@ const minControl = 40
 
 // control compares the records of the A/A control.
 func (r *Result) control(records [2][]sample.Record) {
-	a := newResult(Rule{}, Witness)
+	a := newResult(Rule{Pairs: r.Rule.Control}, Witness)
 	a.pair(a.gather(records))
 	c := &Control{Pairs: len(a.Pairs), Different: a.Parity.Different, Kind: kindOf(records)}
 	c.Corrects = c.Kind == sample.TwoPlaces

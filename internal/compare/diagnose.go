@@ -3,7 +3,6 @@ package compare
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/verdict-bench/verdict/internal/sample"
 	"github.com/verdict-bench/verdict/internal/stat"
@@ -16,15 +15,14 @@ const smallBlock = 20
 // Diagnosis is what may qualify the effect. It is printed beside the result and
 // never used to drop data.
 type Diagnosis struct {
+	// Diagnostics are those of the log ratios, within sessions where there are
+	// several. ZeroShare is there also where there is no spread to diagnose.
 	stat.Diagnostics
-	// Zero is the share of pairs without any difference, also where there is
-	// no spread to diagnose.
-	Zero float64
 	// Order is the effect of being asked first, on the log scale; N is 0 when
 	// the order is not known.
 	Order stat.Interval
 	// Small is the share of blocks under 20 ms, WithoutSmall the typical
-	// ratio without them.
+	// ratio without them; 0 for several sessions, whose hosts change.
 	Small, WithoutSmall float64
 	// Bytes and Since are the slopes of the log ratio on ln bytes of the
 	// answer and on ln time since the head was seen; N is 0 where they are not
@@ -51,27 +49,39 @@ func (r *Result) diagnose() {
 	if len(d) == 0 {
 		return
 	}
+	zeros := 0
 	for _, v := range d {
 		if v == 0 {
-			g.Zero += 1 / float64(len(d))
+			zeros++
 		}
 	}
-	if math.Abs(g.Zero-1) < 1e-9 {
-		g.Zero = 1
-	}
+	g.ZeroShare = float64(zeros) / float64(len(d))
 	if len(d) < r.Rule.MinPairs {
 		return // nothing rests on them
 	}
-	if v, err := stat.Diagnose(d, confidence); err == nil {
+	if v, err := r.diagnostics(d); err == nil {
 		g.Diagnostics = v
 		g.Warnings = append(g.Warnings, v.Warnings...)
 	}
 	r.smallBlocks()
-	r.covariates(d)
-	r.mixture(d)
+	level := r.level()
+	r.covariates(level)
+	r.mixture(level)
 	if c := r.Control; !c.Quiet() {
 		g.warn("the A/A control shows a shift between the two places (%s)", c)
 	}
+}
+
+// diagnostics describe the log ratios d of the pairs.
+func (r *Result) diagnostics(d []float64) (stat.Diagnostics, error) {
+	if len(r.Sessions) == 0 {
+		return stat.Diagnose(d, confidence)
+	}
+	var all []stat.Session
+	for i := range r.Sessions {
+		all = append(all, stat.Session{D: r.Sessions[i].of(r.Pairs)})
+	}
+	return stat.DiagnoseSessions(all, confidence)
 }
 
 func (g *Diagnosis) warn(format string, args ...any) {
@@ -139,11 +149,11 @@ func (r *Result) atTheLimit() {
 	if r.timeouts == 0 || len(r.Pairs) < r.Rule.MinPairs {
 		return
 	}
-	ranks, err := stat.NewSignedRank(r.counted)
+	c, err := typical(r.counted, 1-r.Rule.AlphaFinal)
 	if err != nil {
 		return
 	}
-	v := ranks.Interval(1 - r.Rule.AlphaFinal).Exp()
+	v := c.Effect.Exp()
 	r.Diagnosis.warn("with %d timed-out answers counted as long as the time limit of %v, the typical effect is %.4f [%.4f, %.4f] (%s %% interval)",
 		r.timeouts, r.Rule.Timeout, v.Center, v.Low, v.High, Percent(v.Confidence))
 }
@@ -156,15 +166,16 @@ func (r *Result) smallBlocks() {
 	if err != nil {
 		return
 	}
+	if len(r.Sessions) > 0 {
+		without = 0
+	}
 	g.Small, g.WithoutSmall = share, without
 	if warning != "" && without > 0 {
 		g.warn("%s (without them it is %.4f)", warning, without)
 	} else if warning != "" {
 		g.warn("%s", warning)
 	}
-	whole := func(ms float64) bool { return ms == math.Trunc(ms) }
-	if !slices.ContainsFunc(base, func(ms float64) bool { return !whole(ms) }) &&
-		!slices.ContainsFunc(test, func(ms float64) bool { return !whole(ms) }) {
+	if stat.WholeMilliseconds(base) && stat.WholeMilliseconds(test) {
 		g.warn("all latencies are whole milliseconds: on a block of 3 ms that is up to 17 %% off")
 	}
 }

@@ -32,6 +32,12 @@ type Estimates struct {
 	// P99 is the ratio of the 99th percentiles, from 368 pairs on. It informs
 	// and decides nothing.
 	P99 stat.Interval
+	// Between and Blocks are the two intervals of a run of several sessions,
+	// of which Typical is the wider: over the sessions' own estimates, and over
+	// their blocks. Host is the ratio of the second host to the first where the
+	// sides exchanged them. Their N is 0 elsewhere, and that of Between where
+	// the sessions are too few for it.
+	Between, Blocks, Host stat.Interval
 	// Gas is the slope of the log ratio on ln gas: whether the effect grows
 	// with the block.
 	Gas stat.Interval
@@ -55,7 +61,31 @@ func (r *Result) estimate() {
 		r.exact(d)
 		return
 	}
-	e.Looks = looks(d, r.Rule)
+	e.Looks = r.looks()
+	if len(r.Sessions) > 0 {
+		r.estimateSessions()
+	} else {
+		r.estimateSession(d)
+	}
+	if e.Typical.N == 0 {
+		return
+	}
+	v, err := r.measure(1-r.Rule.AlphaFinal, func(from, to int) (stat.Interval, error) {
+		return stat.GeometricMeanRatio(d[from:to], 1-r.Rule.AlphaFinal)
+	})
+	if err == nil {
+		e.Mean = v
+	}
+	if gas := r.covariate(gasOf); gas != nil {
+		if v, err := stat.GasSlope(r.level(), gas, confidence); err == nil {
+			e.Gas = v
+		}
+	}
+}
+
+// estimateSession estimates from the log ratios of one session.
+func (r *Result) estimateSession(d []float64) {
+	e := &r.Estimates
 	ranks, err := stat.NewSignedRank(d)
 	if err != nil {
 		if errors.Is(err, stat.ErrNotFinite) {
@@ -76,14 +106,6 @@ func (r *Result) estimate() {
 	e.LongRun = math.Sqrt(omega)
 	for _, w := range typical.Warnings {
 		r.warn("%s", w)
-	}
-	if v, err := stat.GeometricMeanRatio(d, 1-r.Rule.AlphaFinal); err == nil {
-		e.Mean = v
-	}
-	if gas := r.covariate(gasOf); gas != nil {
-		if v, err := stat.GasSlope(d, gas, confidence); err == nil {
-			e.Gas = v
-		}
 	}
 }
 
@@ -136,18 +158,23 @@ func (r *Result) correct(typical, inner stat.Interval, delta float64) {
 	e.Equivalent = worse(final.Estimate().TOST(delta))
 }
 
-// looks is the confidence sequence over d, batch by batch.
-func looks(d []float64, rule Rule) []Look {
+// looks is the confidence sequence over the pairs, batch by batch.
+func (r *Result) looks() []Look {
+	rule := r.Rule
 	if rule.AlphaLive == 0 {
 		return nil
 	}
-	live, err := newLive(rule, len(d))
+	rule.Swap = rule.Swap || r.swapped()
+	live, err := newLive(rule, len(r.Pairs))
 	if err != nil {
 		return nil
 	}
 	var out []Look
-	for _, v := range d {
-		more, err := live.Add(v, false)
+	for i := range r.Pairs {
+		if i > 0 && stretchOfPair(&r.Pairs[i]) != stretchOfPair(&r.Pairs[i-1]) {
+			live.EndSession()
+		}
+		more, err := live.Add(r.Pairs[i].D, r.Pairs[i].Swapped)
 		if err != nil {
 			return out
 		}
@@ -170,7 +197,7 @@ func newLive(rule Rule, n int) (*stat.Live, error) {
 	if planned == 0 {
 		planned = n
 	}
-	return stat.NewLive(stat.LiveOptions{Alpha: rule.AlphaLive, PlannedPairs: planned, Batch: rule.Batch})
+	return stat.NewLive(stat.LiveOptions{Alpha: rule.AlphaLive, PlannedPairs: planned, Batch: rule.Batch, Swap: rule.Swap})
 }
 
 // sequence is the confidence sequence after all pairs, on the log scale, and
@@ -182,8 +209,7 @@ func (r *Result) sequence() (stat.Interval, int) {
 	}
 	l := looks[len(looks)-1]
 	return stat.Interval{
-		Center: math.Log(l.Center), Low: math.Log(l.Low), High: math.Log(l.High),
-		Confidence: 1 - r.Rule.AlphaLive, N: l.Pairs, Kind: stat.KindSequence, Unit: stat.UnitLogRatio,
-		P: math.NaN(),
-	}, len(looks)
+		Center: l.Center, Low: l.Low, High: l.High,
+		Confidence: 1 - r.Rule.AlphaLive, N: l.Pairs, Kind: stat.KindSequence, P: math.NaN(),
+	}.Log(), len(looks)
 }

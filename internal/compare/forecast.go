@@ -20,16 +20,28 @@ type Forecast struct {
 	// the margin is seen, and with which no effect is shown if there is none;
 	// 0 when no number of pairs does.
 	Detect, Equate int
+	// Sessions is the number of sessions and SessionMDE the effect that so many
+	// see, however many pairs each has: they differ by more than their blocks
+	// show. Both are 0 where nothing is known of that.
+	Sessions   int
+	SessionMDE float64
 }
 
-// forecast plans from the interval of the pairs.
+// forecast plans from the interval of the pairs. In a run of several sessions
+// it is that of their blocks: more pairs do not narrow the other one.
 func (r *Result) forecast() {
 	e := r.Estimates.Final
+	if len(r.Sessions) > 0 {
+		e = r.Estimates.Blocks
+	}
 	if e.N == 0 || e.Low <= 0 || math.IsInf(e.High, 0) {
 		return
 	}
-	e.Low, e.High = math.Log(e.Low), math.Log(e.High)
-	r.Forecast = forecastOf(stat.Sigma(e), len(r.Pairs), r.Rule)
+	r.Forecast = forecastOf(stat.Sigma(e.Log()), len(r.Pairs), r.Rule)
+	if between := r.Estimates.Between; between.N > 0 {
+		r.Forecast.Sessions = len(r.Sessions)
+		r.Forecast.SessionMDE = stat.Sessions{Between: between.Log()}.MDE()
+	}
 }
 
 // forecastOf plans from the scale that the interval of n pairs implies, which
@@ -54,11 +66,16 @@ func (f Forecast) reasons(rule Rule) []string {
 		return nil
 	}
 	margin := Percent(rule.Margin)
-	return []string{
+	reasons := []string{
 		fmt.Sprintf("the smallest effect that these %d pairs could have shown with 80 %% power is about %.2g %%", f.N, 100*f.MDE),
 		fmt.Sprintf("a run that sees an effect of %s %% needs %s; one that shows its absence, if there is none, needs %s",
 			margin, f.pairs(f.Detect), f.pairs(f.Equate)),
 	}
+	if f.SessionMDE > f.MDE {
+		reasons = append(reasons, fmt.Sprintf("the sessions differ among themselves: the smallest effect that %d of them show with 80 %% power is about %.2g %%, and only more sessions can beat that",
+			f.Sessions, 100*f.SessionMDE))
+	}
+	return reasons
 }
 
 // pairs tells a number of pairs beside those that there are.

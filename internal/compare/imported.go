@@ -111,10 +111,11 @@ func recorded(sources [2]Source, records [2][]sample.Record, rule Rule, together
 		r.Inputs[i] = in
 	}
 	if !together {
-		r.Verdict.Attribution = Unseparated
-	}
-	if !together {
+		r.Verdict.Attribution, r.Verdict.Servers = Unseparated, false
 		r.warn(Unregistered)
+		if exchanged(sources) {
+			r.warn("a side changed its host during its run: taken on its own, what the hosts differ by does not cancel")
+		}
 	}
 	return r
 }
@@ -122,13 +123,14 @@ func recorded(sources [2]Source, records [2][]sample.Record, rule Rule, together
 // unplanned is rule for what nobody planned: one analysis of all there is, and
 // no sequence.
 func unplanned(rule Rule) Rule {
-	rule.Planned, rule.AlphaLive = 0, 0
+	rule.Planned, rule.AlphaLive, rule.Pairs = 0, 0, 0
+	rule.Sessions, rule.Swap, rule.Hosts = 0, false, [2]string{}
 	return rule
 }
 
 // alone are the records of a side that was not measured together with the
-// other one: an A/A control and the order within a pair refer to a partner
-// that is not here.
+// other one: an A/A control, the order within a pair and the sessions of a run
+// refer to a partner that is not here.
 func alone(records []sample.Record) []sample.Record {
 	out := make([]sample.Record, 0, len(records))
 	for _, rec := range records {
@@ -136,15 +138,25 @@ func alone(records []sample.Record) []sample.Record {
 			if s.Control != "" {
 				continue
 			}
-			if s.Order != 0 {
+			if s.Order != 0 || s.Session != 0 || s.Swapped {
 				own := *s
-				own.Order = 0
+				own.Order, own.Session, own.Swapped = 0, 0, false
 				rec.Sample = &own
 			}
 		}
 		out = append(out, rec)
 	}
 	return out
+}
+
+// exchanged reports whether a side changed its host while it was measured.
+func exchanged(sources [2]Source) bool {
+	for _, s := range sources {
+		if slices.ContainsFunc(s.Records, func(rec sample.Record) bool { return rec.Sample != nil && rec.Sample.Swapped }) {
+			return true
+		}
+	}
+	return false
 }
 
 // coincide reports whether both sides asked for the same block, warm-ups

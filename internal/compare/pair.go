@@ -8,12 +8,26 @@ import (
 	"github.com/verdict-bench/verdict/internal/sample"
 )
 
-// block is everything both sides have of one block: same number, same hash.
+// block is everything both sides have of one block in one session: same
+// number, same hash.
 type block struct {
+	stretch
 	number uint64
 	hash   string
 	side   [2]*sample.Sample
+	// again says that a side measured it more than once.
+	again [2]bool
 }
+
+// height is a place in the chain in one session: another session may measure
+// the same blocks anew.
+type height struct {
+	stretch
+	number uint64
+}
+
+// afterPlanned is the reason of blocks that were measured beyond the plan.
+const afterPlanned = "after the planned pairs"
 
 // Parity says whether both sides gave the same answers.
 type Parity struct {
@@ -51,83 +65,186 @@ func (p *Parity) OK() bool {
 	return len(p.Different) == 0 && p.Incomplete[0] == 0 && p.Incomplete[1] == 0
 }
 
-// gather sorts the records into blocks, in order of number and, for the blocks
-// of a reorg, of first appearance.
+// gather sorts the records into blocks, in order of session, number and, for
+// the blocks of a reorg, of first appearance.
 func (r *Result) gather(records [2][]sample.Record) []*block {
 	type key struct {
-		number uint64
-		hash   string
+		height
+		hash string
 	}
 	byKey := make(map[key]*block)
 	var blocks []*block
 	for i := range records {
-		r.Failures[i] = make(map[sample.Status]int)
 		for _, rec := range records[i] {
 			if rec.Gap != nil {
 				r.Gaps[i] = append(r.Gaps[i], *rec.Gap)
 				continue
 			}
 			s := rec.Sample
-			k := key{s.Number, s.Hash}
+			k := key{height{stretchOf(s), s.Number}, s.Hash}
 			b := byKey[k]
 			if b == nil {
-				b = &block{number: s.Number, hash: s.Hash}
+				b = &block{stretch: k.stretch, number: s.Number, hash: s.Hash}
 				byKey[k] = b
 				blocks = append(blocks, b)
 			}
 			if b.side[i] != nil {
 				// Whatever the values are, the first measurement stands.
-				r.warn("the %s side measured some blocks more than once (first: %d): the first measurement stands", sample.Sides[i], b.number)
+				b.again[i] = true
 				continue
 			}
 			b.side[i] = s
-			if s.Status != sample.OK && s.Status != sample.Skipped && !s.WarmUp {
-				r.Failures[i][s.Status]++
-			}
 		}
 	}
-	slices.SortStableFunc(blocks, func(a, b *block) int { return cmp.Compare(a.number, b.number) })
+	slices.SortStableFunc(blocks, func(a, b *block) int {
+		return cmp.Or(compareStretches(a.stretch, b.stretch), cmp.Compare(a.number, b.number))
+	})
 	return blocks
 }
 
-// pair fills Pairs, Excluded, Parity and Attempted.
+// pair fills Pairs, Excluded, Parity, Failures and Attempted.
 func (r *Result) pair(blocks []*block) {
-	hashes := make(map[uint64]int)
+	hashes := make(map[height]int)
 	for _, b := range blocks {
-		hashes[b.number]++
+		hashes[height{b.stretch, b.number}]++
 	}
+	planned := newQuota(r.Rule)
 	for _, b := range blocks {
-		base, test := b.side[0], b.side[1]
+		if planned.full(b.stretch) {
+			r.exclude(afterPlanned, b.number)
+			continue
+		}
 		r.verified(b)
-		if warmUp(base) || warmUp(test) {
-			r.WarmUps++
-			r.exclude("warm-up", b.number)
-			r.checkParity(b)
-			continue
+		r.failed(b)
+		r.repeated(b)
+		if r.take(b, hashes[height{b.stretch, b.number}]) {
+			planned.took(b.stretch)
 		}
-		if wasAsked(base) || wasAsked(test) {
-			r.asked++
-		}
-		if wasAsked(base) && wasAsked(test) {
-			r.Attempted++
-		}
-		if reason := unpaired(b, hashes[b.number]); reason != "" {
-			r.exclude(reason, b.number)
-			r.oneSided(b)
-			continue
-		}
-		if !r.checkParity(b) {
-			r.exclude("the answers differ", b.number)
-			continue
-		}
-		if base.TotalNS <= 0 || test.TotalNS <= 0 {
-			r.exclude("a latency that is not positive", b.number)
-			continue
-		}
-		r.Pairs = append(r.Pairs, pairOf(base, test))
-		r.counted = append(r.counted, r.Pairs[len(r.Pairs)-1].D)
+	}
+	if planned.complete() {
+		r.dropGaps()
 	}
 	slices.SortStableFunc(r.Excluded, func(a, b Exclusion) int { return cmp.Compare(b.Count, a.Count) })
+}
+
+// take makes a pair of a block, or excludes it. hashes is the number of blocks
+// seen at its height.
+func (r *Result) take(b *block, hashes int) bool {
+	base, test := b.side[0], b.side[1]
+	if warmUp(base) || warmUp(test) {
+		r.WarmUps++
+		r.exclude("warm-up", b.number)
+		r.checkParity(b)
+		return false
+	}
+	if wasAsked(base) || wasAsked(test) {
+		r.asked++
+	}
+	if wasAsked(base) && wasAsked(test) {
+		r.Attempted++
+	}
+	if reason := unpaired(b, hashes); reason != "" {
+		r.exclude(reason, b.number)
+		r.oneSided(b)
+		return false
+	}
+	if !r.checkParity(b) {
+		r.exclude("the answers differ", b.number)
+		return false
+	}
+	if base.TotalNS <= 0 || test.TotalNS <= 0 {
+		r.exclude("a latency that is not positive", b.number)
+		return false
+	}
+	r.Pairs = append(r.Pairs, pairOf(base, test))
+	r.counted = append(r.counted, r.Pairs[len(r.Pairs)-1])
+	return true
+}
+
+// quota counts the planned pairs.
+type quota struct {
+	pairs, sessions int
+	// seen are the sessions in order of appearance, taken the pairs of each.
+	seen  []stretch
+	taken []int
+	total int
+}
+
+func newQuota(rule Rule) *quota {
+	return &quota{pairs: rule.Pairs, sessions: max(1, rule.Sessions)}
+}
+
+// share is how many pairs of the plan are those of the session that appears in
+// i-th place, from 0: as many in each, and the rest in the first.
+func (q *quota) share(i int) int {
+	if i >= q.sessions {
+		return 0
+	}
+	return (q.pairs + q.sessions - 1 - i) / q.sessions
+}
+
+// place is that of a session in order of appearance.
+func (q *quota) place(of stretch) int {
+	if i := slices.Index(q.seen, of); i >= 0 {
+		return i
+	}
+	q.seen, q.taken = append(q.seen, of), append(q.taken, 0)
+	return len(q.seen) - 1
+}
+
+// full reports whether the plan has no room for another pair of the session. A
+// plan of one session does not ask how they are numbered.
+func (q *quota) full(of stretch) bool {
+	switch {
+	case q.pairs == 0:
+		return false
+	case q.sessions == 1:
+		return q.total >= q.pairs
+	}
+	i := q.place(of)
+	return q.taken[i] >= q.share(i)
+}
+
+// took counts a pair.
+func (q *quota) took(of stretch) {
+	q.taken[q.place(of)]++
+	q.total++
+}
+
+// complete reports whether all planned pairs are there.
+func (q *quota) complete() bool { return q.pairs > 0 && q.total == q.pairs }
+
+// dropGaps takes out the stretches without an answer that began after the last
+// planned pair: what happens then is no part of the run.
+func (r *Result) dropGaps() {
+	for side := range r.Gaps {
+		last := r.Pairs[0].Samples[side].AskedAt
+		for i := range r.Pairs {
+			if at := r.Pairs[i].Samples[side].AskedAt; at.After(last) {
+				last = at
+			}
+		}
+		r.Gaps[side] = slices.DeleteFunc(r.Gaps[side], func(g sample.Gap) bool { return g.From.After(last) })
+	}
+}
+
+// repeated says, once for a side, that it measured blocks more than once.
+func (r *Result) repeated(b *block) {
+	for i, side := range sample.Sides {
+		if b.again[i] && !r.again[i] {
+			r.again[i] = true
+			r.warn("the %s side measured some blocks more than once (first: %d): the first measurement stands", side, b.number)
+		}
+	}
+}
+
+// failed counts the samples of a block that are not ok.
+func (r *Result) failed(b *block) {
+	for i, s := range b.side {
+		if s != nil && s.Status != sample.OK && s.Status != sample.Skipped && !s.WarmUp {
+			r.Failures[i][s.Status]++
+		}
+	}
 }
 
 // wasAsked reports whether a side was asked for the block at all.
@@ -137,15 +254,19 @@ func wasAsked(s *sample.Sample) bool { return s != nil && s.Status != sample.Ski
 // answer had come at the time limit. The ranks make that safe.
 func (r *Result) timedOut(base, test *sample.Sample) {
 	limit := float64(r.Rule.Timeout.Nanoseconds())
+	late := Pair{Number: base.Number, Session: base.Session, Swapped: base.Swapped}
 	switch {
 	case limit <= 0:
+		return
 	case test.Status == sample.Timeout && base.TotalNS > 0:
-		r.counted = append(r.counted, ratio(float64(base.TotalNS), limit))
-		r.timeouts++
+		late.D = ratio(float64(base.TotalNS), limit)
 	case base.Status == sample.Timeout && test.TotalNS > 0:
-		r.counted = append(r.counted, ratio(limit, float64(test.TotalNS)))
-		r.timeouts++
+		late.D = ratio(limit, float64(test.TotalNS))
+	default:
+		return
 	}
+	r.counted = append(r.counted, late)
+	r.timeouts++
 }
 
 // pairOf is the pair of two good samples.
@@ -154,6 +275,7 @@ func pairOf(base, test *sample.Sample) Pair {
 		Number:  base.Number,
 		MS:      [2]float64{milliseconds(base), milliseconds(test)},
 		D:       ratio(float64(base.TotalNS), float64(test.TotalNS)),
+		Session: base.Session, Swapped: base.Swapped,
 		Samples: &[2]*sample.Sample{base, test},
 	}
 }
@@ -206,6 +328,9 @@ func (r *Result) checkParity(b *block) bool {
 	base, test := b.side[0], b.side[1]
 	if base == nil || test == nil || base.Status != sample.OK || test.Status != sample.OK {
 		return false
+	}
+	if base.Digest == "" && test.Digest == "" {
+		return true // the answers were not kept
 	}
 	r.Parity.Checked++
 	if base.KeysDigest != test.KeysDigest {

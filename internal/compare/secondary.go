@@ -48,7 +48,7 @@ func (r *Result) secondary() {
 			k++
 		}
 	}
-	failed := r.Inputs == nil // what was measured elsewhere tells no failures
+	failed := r.Inputs == nil && !r.Replayed // what was measured elsewhere tells no failures
 	if failed {
 		k++
 	}
@@ -124,28 +124,59 @@ func (r *Result) addErrorRate() {
 
 // addTotal compares the sums of a figure.
 func (r *Result) addTotal(name string, base, test []float64, level float64) {
-	v, err := stat.TotalsRatio(base, test, level)
-	switch {
-	case errors.Is(err, stat.ErrNoSpread):
-		// The same ratio on every block, as of sizes that a format fixes: it is
-		// exact.
-		v = stat.Interval{Center: test[0] / base[0], Confidence: level, N: len(base), Kind: "exact", Unit: stat.UnitRatio, P: math.NaN()}
-		v.Low, v.High = v.Center, v.Center
-	case err != nil:
+	v, err := r.measure(level, func(from, to int) (stat.Interval, error) {
+		return totals(base[from:to], test[from:to], level)
+	})
+	if err != nil {
 		return
 	}
 	r.Secondary = append(r.Secondary, Metric{Name: name, Ratio: v, Guard: true, p: v.P})
 }
 
-// addQuantiles compares the sides' quantiles. p95 guards; p99 only informs.
+// totals is the ratio of the sums of a figure.
+func totals(base, test []float64, level float64) (stat.Interval, error) {
+	v, err := stat.TotalsRatio(base, test, level)
+	if errors.Is(err, stat.ErrNoSpread) {
+		// The same ratio on every block, as of sizes that a format fixes: it is
+		// exact.
+		v = stat.Interval{Center: test[0] / base[0], Confidence: level, N: len(base), Kind: "exact", Unit: stat.UnitRatio, P: math.NaN()}
+		v.Low, v.High = v.Center, v.Center
+		err = nil
+	}
+	return v, err
+}
+
+// addQuantiles compares the sides' quantiles. p95 guards; p99 only informs, and
+// needs one session long enough for it.
 func (r *Result) addQuantiles(base, test []float64, level float64) {
 	ps := slices.Clone(quantiles)
-	if len(base) >= stat.TailPairs {
+	if len(base) >= stat.TailPairs && len(r.Sessions) == 0 {
 		ps = append(ps, 0.99)
 	}
-	ratios, err := stat.QuantileRatios(base, test, ps, stat.Bootstrap{Confidence: level, Seed: r.Rule.Seed})
-	if err != nil {
-		return
+	// The quantiles of a session are resampled together.
+	made := make(map[int][]stat.Interval)
+	resampled := func(from, to int) ([]stat.Interval, error) {
+		if ratios, ok := made[from]; ok {
+			return ratios, nil
+		}
+		ratios, err := stat.QuantileRatios(base[from:to], test[from:to], ps, stat.Bootstrap{Confidence: level, Seed: r.Rule.Seed})
+		made[from] = ratios
+		return ratios, err
+	}
+	ratios := make([]stat.Interval, len(ps))
+	for k := range ps {
+		var err error
+		ratios[k], err = r.measure(level, func(from, to int) (stat.Interval, error) {
+			all, err := resampled(from, to)
+			if err != nil {
+				return stat.Interval{}, err
+			}
+			return all[k], nil
+		})
+		if err != nil {
+			return
+		}
+		ratios[k].Seed = r.Rule.Seed
 	}
 	names := []string{"p50", "p90", "p95"}
 	for i, name := range names {

@@ -36,8 +36,11 @@ type Verdict struct {
 	Worse []string
 	// Reasons say why, most important first.
 	Reasons []string
-	// Attribution says what the effect is an effect of.
+	// Attribution says what the effect is an effect of. Servers says that it is
+	// one of server and version together: the sides ran on two hosts, and
+	// nothing tells what the hosts differ by.
 	Attribution string
+	Servers     bool
 }
 
 // String is the verdict in its own words: "no effect beyond ±3 %" for NoEffect,
@@ -71,20 +74,15 @@ func join(words []string) string {
 // direction, then equivalence. Guards come last and only take away.
 func (r *Result) decide() {
 	sequence, batches := r.sequence()
-	if !r.Control.Quiet() {
+	if !r.Control.Quiet() && !r.swapped() {
 		// The sequence is not corrected for a shift between the places.
 		sequence, batches = stat.Interval{}, 0
-	}
-	log := func(v stat.Interval) stat.Interval {
-		v.Center, v.Low, v.High = math.Log(v.Center), math.Log(v.Low), math.Log(v.High)
-		v.Unit = stat.UnitLogRatio
-		return v
 	}
 	d := stat.Decide(stat.Evidence{
 		Stage: r.Stage, Broken: r.invalid(), Undecidable: r.undecidable(),
 		Pairs: len(r.Pairs), MinPairs: r.Rule.MinPairs,
 		Sequence: sequence, Batches: batches,
-		Final: log(r.Estimates.Final), Inner: log(r.Estimates.Inner),
+		Final: r.Estimates.Final.Log(), Inner: r.Estimates.Inner.Log(),
 		Margin: r.Rule.Margin,
 	})
 	r.Verdict = Verdict{
@@ -98,7 +96,7 @@ func (r *Result) decide() {
 	if r.Verdict.Outcome == Improves {
 		r.Verdict.Worse = r.worse()
 	}
-	r.Verdict.Attribution = r.attribution()
+	r.Verdict.Attribution, r.Verdict.Servers = r.attribution()
 }
 
 var outcomes = map[stat.Verdict]Outcome{
@@ -119,7 +117,7 @@ func (r *Result) explain(reasons []string) {
 			say("the interval excludes 1, but not an effect below the margin of %s %%", margin)
 		}
 		if v.Live && r.Stage == stat.Stopped {
-			say("the run ended after %d of %d blocks: the confidence sequence, which holds at any time, had decided", r.asked, r.Rule.Planned)
+			say("the run ended after %s: the confidence sequence, which holds at any time, had decided", r.progress())
 		}
 	case NoEffect:
 		if v.Live {
@@ -133,7 +131,7 @@ func (r *Result) explain(reasons []string) {
 		case len(r.undecidable()) > 0:
 			v.Reasons = append(v.Reasons, reasons...)
 		case r.Stage != stat.Planned:
-			say("the run ended after %d of %d blocks, and the confidence sequence, which holds at any time, has not decided", r.asked, r.Rule.Planned)
+			say("the run ended after %s, and the confidence sequence, which holds at any time, has not decided", r.progress())
 		default:
 			say("the interval contains 1 and is too wide to exclude an effect of %s %%", margin)
 		}
@@ -144,9 +142,20 @@ func (r *Result) explain(reasons []string) {
 	if v.Outcome != Invalid && r.Diagnosis.Straddles {
 		v.Reasons = append([]string{r.twoGroups() + "; the typical effect lies between them and describes no block"}, v.Reasons...)
 	}
+	if v.Outcome != Invalid && r.Replayed {
+		say(replayParity)
+	}
 	if v.Outcome != Invalid && r.Rule.Exploratory != "" {
 		say("exploratory: %s", r.Rule.Exploratory)
 	}
+}
+
+// progress is how much of what was planned there is.
+func (r *Result) progress() string {
+	if r.Rule.Pairs > 0 {
+		return fmt.Sprintf("%d of %d pairs", len(r.Pairs), r.Rule.Pairs)
+	}
+	return fmt.Sprintf("%d of %d blocks", r.asked, r.Rule.Planned)
 }
 
 func short(x float64) string { return fmt.Sprintf("%.4f", x) }
@@ -189,7 +198,7 @@ func (r *Result) invalid() []string {
 	if n := len(r.Pairs); n < r.Rule.MinPairs {
 		say("too few pairs: %d, at least %d are needed", n, r.Rule.MinPairs)
 	} else if r.Estimates.Typical.N == 0 {
-		if r.Diagnosis.Zero == 1 {
+		if r.Diagnosis.ZeroShare == 1 {
 			say("every pair has the same latency on both sides: is it the same measurement twice?")
 		} else {
 			say("the latencies have no spread: nothing was measured")
@@ -222,20 +231,41 @@ func (r *Result) undecidable() []string {
 		len(c.Different), len(c.Different)+c.Pairs, c.Different[0])}
 }
 
-// attribution says what was separated from the effect.
-func (r *Result) attribution() string {
-	if r.Control != nil && r.Control.Corrects && r.Verdict.Live {
-		return "the test version: the A/A control shows no shift between the two places"
+// attribution says what was separated from the effect, and whether it is one of
+// the servers too.
+func (r *Result) attribution() (what string, servers bool) {
+	hosts := r.Hosts()
+	switch {
+	case r.swapped():
+		return fmt.Sprintf("the test version: the builds exchanged the hosts %s and %s, so that what the hosts differ by cancels", hosts[0], hosts[1]), false
+	case r.Control != nil && r.Control.Corrects && r.Verdict.Live:
+		return "the test version: the A/A control shows no shift between the two places", false
+	case r.Control != nil && r.Control.Corrects:
+		return "the test version: the shift of the A/A control between the two places is taken off", false
+	case len(r.Pairs) == 0 || r.Pairs[0].Samples == nil:
+		return Unseparated, false
+	case hosts[0] == hosts[1]:
+		return "the test version on this host against the baseline version on the same host; what two processes of one version differ by is not separated, an A/A control would do that", false
 	}
-	if r.Control != nil && r.Control.Corrects {
-		return "the test version: the shift of the A/A control between the two places is taken off"
+	return fmt.Sprintf("server and version together: the test version on host %s against the baseline version on host %s; only an exchange of the hosts or an A/A control on both would separate them", hosts[1], hosts[0]), true
+}
+
+// Hosts are the first host, that of the baseline side in sessions that are not
+// swapped, and the second: as they were registered or, failing that, as the
+// samples tell; empty where nothing does.
+func (r *Result) Hosts() [2]string {
+	if h := r.Rule.Hosts; h[0] != "" && h[1] != "" {
+		return h
 	}
-	if len(r.Pairs) == 0 || r.Pairs[0].Samples == nil {
-		return Unseparated
+	for i := range r.Pairs {
+		p := &r.Pairs[i]
+		switch {
+		case p.Samples == nil:
+		case p.Swapped:
+			return [2]string{p.Samples[1].Host, p.Samples[0].Host}
+		default:
+			return [2]string{p.Samples[0].Host, p.Samples[1].Host}
+		}
 	}
-	base, test := r.Pairs[0].Samples[0].Host, r.Pairs[0].Samples[1].Host
-	if base == test {
-		return "the test version on this host against the baseline version on the same host; what two processes of one version differ by is not separated, an A/A control would do that"
-	}
-	return fmt.Sprintf("the test version on host %s against the baseline version on host %s: version and host are not separated", test, base)
+	return [2]string{}
 }

@@ -53,6 +53,9 @@ func cleanVerdict(res *compare.Result) {
 	v.Reasons, v.Worse, v.Attribution = cleanAll(v.Reasons), cleanAll(v.Worse), Clean(v.Attribution)
 	res.Warnings, res.Diagnosis.Warnings = cleanAll(res.Warnings), cleanAll(res.Diagnosis.Warnings)
 	res.Rule.Exploratory = Clean(res.Rule.Exploratory)
+	for i := range res.Rule.Hosts {
+		res.Rule.Hosts[i] = Clean(res.Rule.Hosts[i])
+	}
 	if g := res.Groups; g != nil {
 		own := *g
 		own.Why = Clean(g.Why)
@@ -97,7 +100,13 @@ func cleanManifest(m *store.Manifest) {
 	for i := range m.Sides {
 		s := &m.Sides[i]
 		s.Side = sample.Side(Clean(string(s.Side)))
-		cleanEach(&s.Ref, &s.Host, &s.Collector, &s.RPC, &s.Version, &s.Witness)
+		cleanEach(&s.Ref, &s.Host, &s.Collector, &s.RPC, &s.Version, &s.Witness, &s.Commit, &s.Binary, &s.BinarySHA256)
+		s.Argv = cleanAll(s.Argv)
+		if s.Environment != nil {
+			own := *s.Environment
+			cleanEach(&own.Hostname, &own.OS, &own.Kernel, &own.CPU, &own.Go)
+			s.Environment = &own
+		}
 	}
 }
 

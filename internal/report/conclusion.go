@@ -40,6 +40,8 @@ func conclusion(r *Run) string {
 		s += " " + stop(sentence(v.Attribution))
 	case v.Outcome != compare.Invalid && v.Outcome != compare.Inconclusive:
 		s += " " + stop("This is the effect of "+v.Attribution)
+	case v.Servers && v.Outcome == compare.Inconclusive:
+		s += " " + stop("What was measured is the effect of "+v.Attribution)
 	}
 	if r.Dir != "" && r.Manifest.State != store.Complete {
 		s += " The run is incomplete: it ended before what was planned."
@@ -66,10 +68,14 @@ func method(r *compare.Result) []string {
 	}
 	rule := r.Rule
 	level := compare.Percent(1 - rule.AlphaFinal)
-	m := []string{
-		"Each pair is one " + r.Subject.Unit() + " that both sides answered alike; its two latencies give one log ratio, so that what the " + r.Subject.Unit() + " itself costs cancels.",
+	alike := " alike"
+	if r.Replayed {
+		alike = ""
 	}
-	if r.Estimates.Typical.Kind == stat.KindSREWC {
+	m := []string{
+		"Each pair is one " + r.Subject.Unit() + " that both sides answered" + alike + "; its two latencies give one log ratio, so that what the " + r.Subject.Unit() + " itself costs cancels.",
+	}
+	if k := r.Estimates.Typical.Kind; k == stat.KindSREWC || r.Estimates.Blocks.N > 0 {
 		m = append(m,
 			"\"Typical "+r.Subject.Unit()+"\" is the Hodges-Lehmann estimate of the log ratios. Its "+level+" % interval inverts a signed-rank test whose variance allows for pairs that correlate with their neighbors (SR-EWC).",
 			registration(r),
@@ -79,8 +85,14 @@ func method(r *compare.Result) []string {
 	} else if r.Estimates.Typical.N > 0 {
 		m = append(m, "With so few pairs the interval is "+r.Estimates.Typical.Kind+", which assumes independence between them.")
 	}
+	if len(r.Sessions) > 0 {
+		m = append(m, sessionMethod(r))
+	}
 	if early(r) {
 		m = append(m, noPValues)
+	}
+	if r.Replayed {
+		m = append(m, "The latencies are the timing lines that ethrex-replay logged on each server. The answers were not compared: it keeps none.")
 	}
 	if r.Inputs != nil && r.Parity.Checked == 0 {
 		m = append(m, "The answers were not compared: the inputs hold no two answers to the same "+r.Subject.Unit()+".")
@@ -88,8 +100,17 @@ func method(r *compare.Result) []string {
 	return m
 }
 
+// sessionMethod tells how sessions are put together.
+func sessionMethod(r *compare.Result) string {
+	s := fmt.Sprintf("The run has %d sessions. Each has an estimate of its own; the effect is their mean", len(r.Sessions))
+	if r.Estimates.Host.N > 0 {
+		s += ", those with exchanged hosts weighing as much as the others, so that what the hosts differ by cancels"
+	}
+	return s + ". Its interval is the wider of a t interval over those estimates and the one that combines the sessions' own intervals. The other measures are put together in the same way; the error rate counts over the whole run. With few sessions their intervals are wide, so that a guard sees only large differences. No diagnostic looks across a border between sessions."
+}
+
 // noPValues says why there are none.
-const noPValues = "No p-values are shown: they belong to the one analysis at the planned number of blocks, and that did not decide."
+const noPValues = "No p-values are shown: they belong to the one analysis at the planned number of blocks, and that did not decide. The guards and the other measures have no sequence of their own: their intervals are those of the pairs there are, and do not allow for a run that ended when it was looked at."
 
 // registered reports whether the rule was fixed before the first sample. What
 // was measured elsewhere was planned by nobody.

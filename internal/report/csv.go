@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,7 +25,13 @@ func CSV(w io.Writer, r *Run) error {
 	case res.Subject == compare.Proof:
 		writeRows(c, proofColumns(res), res.Pairs)
 	default:
-		writeRows(c, pairColumns(), res.Pairs)
+		columns := pairColumns()
+		if len(res.Sessions) > 0 {
+			columns = append(columns,
+				csvColumn[compare.Pair]{"session", func(p compare.Pair) string { return strconv.Itoa(p.Session) }},
+				csvColumn[compare.Pair]{"swapped", func(p compare.Pair) string { return strconv.FormatBool(p.Swapped) }})
+		}
+		writeRows(c, columns, res.Pairs)
 	}
 	c.Flush()
 	return c.Error()
@@ -49,6 +56,11 @@ func SamplesCSV(w io.Writer, r *Run) error {
 		}
 	}
 	columns := sampleColumns()
+	if slices.ContainsFunc(samples, func(s *sample.Sample) bool { return s.Session > 0 }) {
+		columns = append(columns,
+			csvColumn[*sample.Sample]{"session", func(s *sample.Sample) string { return strconv.Itoa(s.Session) }},
+			csvColumn[*sample.Sample]{"swapped", func(s *sample.Sample) string { return strconv.FormatBool(s.Swapped) }})
+	}
 	writeRows(c, columns, samples)
 	c.Flush()
 	return c.Error()

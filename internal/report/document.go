@@ -110,6 +110,9 @@ func headline(r *Run) string {
 	if r.Result.Design == compare.Unpaired {
 		v += " (unpaired)"
 	}
+	if r.Result.Verdict.Servers && r.Result.Verdict.Outcome != compare.Invalid {
+		v += " (server and version together)"
+	}
 	if r.Dir != "" && r.Manifest.State != store.Complete {
 		return fmt.Sprintf("%s (the run is incomplete: %s)", v, r.Manifest.Reason)
 	}

@@ -34,6 +34,9 @@ func effects(r *compare.Result) []Measure {
 	if c := r.Control; c != nil && c.Shift.N > 0 {
 		out = append(out, change("A/A control", c.Shift, ""))
 	}
+	if e.Host.N > 0 {
+		out = append(out, change("second host", e.Host, ""))
+	}
 	if e.Mean.N > 0 {
 		out = append(out, change("geometric mean", e.Mean, ""))
 	}

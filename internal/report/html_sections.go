@@ -300,7 +300,7 @@ func htmlDiagnostics(r *compare.Result) htmlSection {
 		p := r.Pairs[g.Largest]
 		add("farthest ratio", fmt.Sprintf("%s at %s %d", ratio(math.Exp(p.D)), r.Subject.Unit(), p.Number), "")
 	}
-	add("pairs without any difference", share(g.Zero), "above 5 %")
+	add("pairs without any difference", share(g.ZeroShare), "above 5 %")
 	if r.Subject == compare.Witness {
 		without := share(g.Small)
 		if g.Small > 0 && g.WithoutSmall > 0 {
@@ -349,6 +349,14 @@ func htmlEnvironment(r *Run, d *Document) htmlSection {
 	}
 	e := &m.Environment
 	add("Operating system", strings.TrimSpace(e.OS+" "+e.Kernel))
+	for i, side := range sample.Sides {
+		p := &m.Sides[i]
+		add(sentence(string(side))+" binary", strings.TrimSpace(p.Binary+" "+p.BinarySHA256))
+		add(sentence(string(side))+" arguments", strings.Join(p.Argv, " "))
+		if own := p.Environment; own != nil {
+			add(sentence(string(side))+" system", strings.TrimSpace(own.OS+" "+own.Kernel))
+		}
+	}
 	if e.LoadAverage > 0 {
 		add("Load average at the start", fmt.Sprintf("%.2f", e.LoadAverage))
 	}

@@ -114,7 +114,7 @@ var ownParts = regexp.MustCompile(`(?s)<style>.*?</style>|<script>.*?</script>|s
 
 func TestHTML_golden(t *testing.T) {
 	runs := cases()
-	for _, name := range []string{"empty", "one", "improves", "failed-side", "invalid", "incomplete", "unpaired", "proofs"} {
+	for _, name := range []string{"empty", "one", "improves", "failed-side", "invalid", "incomplete", "unpaired", "proofs", "crossover"} {
 		page := renderHTML(t, runs[name])
 		golden(t, name+".html", ownParts.ReplaceAll(page, []byte("(own part)")))
 	}

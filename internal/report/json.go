@@ -131,6 +131,7 @@ type jsonReport struct {
 	Headline     string     `json:"headline"`
 	Reasons      []string   `json:"reasons"`
 	Attribution  string     `json:"attribution"`
+	Servers      bool       `json:"server_and_version,omitempty"`
 	WorseGuards  []string   `json:"worse_guards"`
 	ClearsMargin bool       `json:"clears_margin"`
 	Live         bool       `json:"live"`
@@ -153,6 +154,7 @@ type jsonReport struct {
 	Estimates jsonEstimates  `json:"estimates"`
 	Secondary []jsonMetric   `json:"secondary"`
 	Sequence  *jsonSequence  `json:"sequence"`
+	Sessions  *jsonSessions  `json:"sessions,omitempty"`
 	Control   *jsonControl   `json:"control"`
 	Forecast  *jsonForecast  `json:"forecast"`
 	Diagnosis *jsonDiagnosis `json:"diagnosis"`
@@ -177,7 +179,7 @@ func jsonOf(r *Run) *jsonReport {
 	v := &res.Verdict
 	out := &jsonReport{
 		V: Version, Verdict: v.String(), Outcome: string(v.Outcome), Headline: words.Headline,
-		Reasons: listOf(v.Reasons), Attribution: v.Attribution, WorseGuards: listOf(v.Worse),
+		Reasons: listOf(v.Reasons), Attribution: v.Attribution, Servers: v.Servers, WorseGuards: listOf(v.Worse),
 		ClearsMargin: v.ClearsMargin, Live: v.Live, Margin: jsonNumber(v.Margin),
 		State: r.Manifest.State, Run: r.Dir,
 		Subject: string(res.Subject), Item: res.Subject.Unit(), Design: string(res.Design), Stage: stages[res.Stage],
@@ -185,7 +187,7 @@ func jsonOf(r *Run) *jsonReport {
 		Effect: effectOf(res.Effect), Pairs: len(res.Pairs), Planned: res.Rule.Planned,
 		Attempted: res.Attempted, WarmUp: res.WarmUps, Rule: ruleOf(&res.Rule),
 		Estimates: estimatesOf(&res.Estimates), Secondary: metricsOf(res.Secondary),
-		Sequence: sequenceOf(res), Control: controlOf(res.Control), Forecast: forecastOf(res.Forecast),
+		Sequence: sequenceOf(res), Sessions: sessionsOf(res), Control: controlOf(res.Control), Forecast: forecastOf(res.Forecast),
 		Diagnosis: diagnosisOf(res), Groups: groupsOf(res.Groups),
 
 		Parity: parityOf(res.Parity), Excluded: excludedOf(res.Excluded),
@@ -193,7 +195,7 @@ func jsonOf(r *Run) *jsonReport {
 		Batches: batchesOf(res), Inputs: inputsOf(res.Inputs),
 
 		Observations: listOf(words.Observations), Conclusion: words.Conclusion, Method: listOf(words.Method),
-		Warnings: listOf(slices.Concat(res.Warnings, r.Warnings)),
+		Warnings: listOf(slices.Concat(differences(r), res.Warnings, r.Warnings)),
 	}
 	if len(res.Pairs) > 0 {
 		first, last := res.Range()
@@ -223,6 +225,12 @@ func (r *jsonReport) dropPValues() {
 	}
 	if c := r.Control; c != nil {
 		intervals = append(intervals, c.Shift)
+	}
+	if s := r.Sessions; s != nil {
+		intervals = append(intervals, s.Between, s.Blocks, s.Host)
+		for i := range s.Each {
+			intervals = append(intervals, s.Each[i].Typical)
+		}
 	}
 	for _, v := range intervals {
 		if v != nil {
@@ -272,6 +280,9 @@ type jsonRule struct {
 	AlphaLive         jsonNumber `json:"alpha_live"`
 	AlphaFinal        jsonNumber `json:"alpha_final"`
 	Planned           int        `json:"planned"`
+	Pairs             int        `json:"pairs,omitempty"`
+	Sessions          int        `json:"sessions,omitempty"`
+	Swap              bool       `json:"swap,omitempty"`
 	Batch             int        `json:"batch"`
 	MinPairs          int        `json:"min_pairs"`
 	MaxUnpaired       jsonNumber `json:"max_unpaired"`
@@ -283,7 +294,7 @@ func ruleOf(r *compare.Rule) jsonRule {
 	return jsonRule{
 		Margin: jsonNumber(r.Margin), MarginFromControl: r.MarginFromControl,
 		AlphaLive: jsonNumber(r.AlphaLive), AlphaFinal: jsonNumber(r.AlphaFinal),
-		Planned: r.Planned, Batch: r.Batch, MinPairs: r.MinPairs,
+		Planned: r.Planned, Pairs: r.Pairs, Sessions: r.Sessions, Swap: r.Swap, Batch: r.Batch, MinPairs: r.MinPairs,
 		MaxUnpaired: jsonNumber(r.MaxUnpaired), Seed: r.Seed, Exploratory: r.Exploratory,
 	}
 }
@@ -484,7 +495,7 @@ func diagnosisOf(r *compare.Result) *jsonDiagnosis {
 	made := len(r.Pairs) >= r.Rule.MinPairs
 	out := &jsonDiagnosis{
 		ACF1: numberIf(g.ACF1, made), VarianceRatio: numberIf(g.VarianceRatio, made),
-		OutlierShare: numberIf(g.OutlierShare, made), ZeroShare: jsonNumber(g.Zero),
+		OutlierShare: numberIf(g.OutlierShare, made), ZeroShare: jsonNumber(g.ZeroShare),
 		SmallShare: numberIf(g.Small, made), WithoutSmall: numberOrNull(g.WithoutSmall),
 		Drift: intervalOf(g.Drift), Order: intervalOf(g.Order),
 		BytesSlope: intervalOf(g.Bytes), SinceSlope: intervalOf(g.Since),

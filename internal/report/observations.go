@@ -28,11 +28,13 @@ func observations(r *Run) []string {
 			add(s)
 		}
 	}
-	if r.Result.Inputs == nil || r.Result.Parity.Checked > 0 {
-		add(parity(&r.Result.Parity))
+	if (r.Result.Inputs == nil || r.Result.Parity.Checked > 0) && !r.Result.Replayed {
+		add(parity(r.Result))
 		add(completeness(&r.Result.Parity))
 	}
 	add(control(r.Result))
+	add(sessionEffects(r.Result))
+	add(hostEffect(r.Result))
 	add(answers(r.Result))
 	add(phases(r.Result))
 	add(imports(r.Result))
@@ -50,7 +52,7 @@ func observations(r *Run) []string {
 	if r.Dir != "" {
 		add(network(r.Manifest.Sides))
 	}
-	for _, text := range [][]string{r.Result.Diagnosis.Warnings, r.Result.Warnings, r.Warnings} {
+	for _, text := range [][]string{differences(r), r.Result.Diagnosis.Warnings, r.Result.Warnings, r.Warnings} {
 		for _, s := range text {
 			add(observation(s))
 		}
@@ -136,8 +138,11 @@ func groupObservations(r *compare.Result) []string {
 	return o
 }
 
-func parity(p *compare.Parity) string {
+func parity(r *compare.Result) string {
+	p := &r.Parity
 	switch {
+	case p.Checked == 0 && len(r.Pairs) > 0:
+		return "Parity was not checked: the samples hold no digests of the answers."
 	case p.Checked == 0:
 		return "Parity could not be checked: no block was answered by both sides."
 	case len(p.Different) > 0:
@@ -251,6 +256,9 @@ func drift(r *compare.Result) string {
 	if v.N == 0 || !v.Contains(0) {
 		return ""
 	}
+	if len(r.Sessions) > 0 {
+		return "No drift shows within sessions: ratio of the second half / that of the first " + logRatio(v) + "."
+	}
 	return "No drift shows: ratio of the second half / that of the first " + logRatio(v) + "."
 }
 
@@ -296,7 +304,7 @@ type losses struct {
 // latencies were compared as series.
 func lossesOf(r *Run) (out [2]losses) {
 	res := r.Result
-	told := res.Inputs == nil || sampled(res)
+	told := (res.Inputs == nil || sampled(res)) && !res.Replayed
 	for side := range out {
 		told = told || len(res.Failures[side])+len(res.Gaps[side]) > 0
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/verdict-bench/verdict/internal/compare"
 	"github.com/verdict-bench/verdict/internal/intake"
 	"github.com/verdict-bench/verdict/internal/sample"
+	"github.com/verdict-bench/verdict/internal/spec"
 	"github.com/verdict-bench/verdict/internal/store"
 )
 
@@ -88,6 +89,43 @@ func controlled() *Run {
 	return planned(r, 200)
 }
 
+// twoHosts is a live run on two servers, with exchanged builds or without.
+func twoHosts(crossover bool) *Run {
+	r := made(230, func(i, side int, s *sample.Sample) {
+		effect := 0.06 // of the second host
+		if crossover {
+			session := i / 55
+			s.Session, s.Swapped = session+1, session == 1 || session == 2
+			if s.Swapped {
+				effect = -effect
+			}
+			effect += 0.002 * float64(session%2)
+		}
+		if s.AskedAt = s.AskedAt.Add(time.Hour); side == 1 {
+			s.TotalNS = int64(float64(s.TotalNS) * 20 * math.Exp(effect-0.10))
+		}
+		s.FirstByteNS, s.BodyNS, s.Order, s.ImportNS = s.TotalNS*9/10, s.TotalNS/10, 0, 0
+		s.Host = "one-name"
+	})
+	s := spec.Defaults(spec.Live)
+	s.Baseline.Host, s.Test.Host, s.Servers.Crossover = "alpha", "beta", crossover
+	m := &r.Manifest
+	m.Network, m.ChainID, m.Behind = "hoodi", 560048, 3
+	for i := range m.Sides {
+		own := m.Environment
+		own.Hostname, own.MemoryBytes = []string{"alpha-1", "beta-1"}[i], int64(64+32*i)<<30
+		m.Sides[i] = store.Side{
+			Side: sample.Sides[i], Host: []string{"alpha", "beta"}[i], Collector: []string{"alpha", "beta"}[i],
+			RPC: "http://127.0.0.1:8545", Version: "ethrex/v9.0.0-abc", Ref: []string{"main", "pull/6157/head"}[i],
+			Commit: []string{"0123456789abcdef0123", "fedcba98765432100123"}[i],
+			Binary: "/home/bench/ethrex", BinarySHA256: strings.Repeat("ab", 32),
+			Argv: []string{"ethrex", "--network", "hoodi", "--precompute-witnesses"}, Environment: &own,
+		}
+	}
+	r.Result = compare.Analyze(r.Records, compare.RuleOf(&s))
+	return r
+}
+
 // imported is a comparison of series that were measured elsewhere: latencies of
 // different blocks, or proofs of different batches.
 func imported(proofs bool) *Run {
@@ -148,6 +186,8 @@ func cases() map[string]*Run {
 			}
 		}),
 		"incomplete": incomplete,
+		"crossover":  twoHosts(true),
+		"two-hosts":  twoHosts(false),
 		"no-effect": made(200, func(i, side int, s *sample.Sample) {
 			if side == 1 {
 				s.TotalNS *= 20

@@ -35,7 +35,7 @@ func session(r *Run) [][2]string {
 	if !m.Started.IsZero() {
 		date = m.Started.UTC().Format(time.DateOnly)
 	}
-	return [][2]string{
+	rows := [][2]string{
 		{"Date", date},
 		{"Network", orDash(network)},
 		{"Baseline Server", server(m.Sides[0])},
@@ -43,8 +43,14 @@ func session(r *Run) [][2]string {
 		{"PR/Branch", orDash(cmp.Or(m.Sides[1].Ref, m.Sides[1].Version))},
 		{"Start Time (UTC)", utc(m.Started)},
 		{"End Time (UTC)", utc(m.Ended)},
-		{"Machine", machine(&m.Environment)},
 	}
+	if m.Sides[0].Environment == nil && m.Sides[1].Environment == nil {
+		return append(rows, [2]string{"Machine", machine(&m.Environment)})
+	}
+	return append(rows, [][2]string{
+		{"Baseline Machine", machine(machineOf(m, 0))},
+		{"Test Machine", machine(machineOf(m, 1))},
+	}...)
 }
 
 // inputs is the session of measurements that were made elsewhere: what the
@@ -73,12 +79,20 @@ func server(s store.Side) string {
 	if s.Witness != "" {
 		address = "" // a local node, whose port says nothing
 	}
-	for _, p := range []string{address, s.Ref, s.Version} {
+	for _, p := range []string{address, s.Ref, commit(s.Commit), s.Version} {
 		if p != "" {
 			parts = append(parts, p)
 		}
 	}
 	return orDash(strings.Join(parts, ", "))
+}
+
+// commit is a hash as people write it.
+func commit(hash string) string {
+	if hash == "" {
+		return ""
+	}
+	return "commit " + hash[:min(len(hash), 12)]
 }
 
 func machine(e *store.Environment) string {

@@ -35,6 +35,64 @@ type Diagnostics struct {
 	Warnings []string
 }
 
+// DiagnoseSessions is Diagnose for a run of several sessions. Neighbors are
+// those of one session, far is what is far from the median of its own session,
+// and the drift is that within sessions: their host order and their level
+// differ, and a border between them is no drift. Shares and ratios are means
+// weighted by pairs; Largest counts the pairs of all sessions, one after the
+// other. The drift has N 0 when the halves of some session are too short.
+func DiagnoseSessions(sessions []Session, confidence float64) (Diagnostics, error) {
+	if len(sessions) == 0 {
+		return Diagnostics{}, fmt.Errorf("diagnostics: %w", ErrTooFew)
+	}
+	var out Diagnostics
+	var drifts []Interval
+	n, farthest := 0, -1.0
+	for i, s := range sessions {
+		g, err := Diagnose(s.D, confidence)
+		if err != nil {
+			return Diagnostics{}, fmt.Errorf("session %d: %w", i+1, err)
+		}
+		w := float64(len(s.D))
+		out.ACF1 += w * g.ACF1
+		out.VarianceRatio += w * g.VarianceRatio
+		out.OutlierShare += w * g.OutlierShare
+		out.ZeroShare += w * g.ZeroShare
+		if away := math.Abs(s.D[g.Largest] - middleOf(slices.Clone(s.D))); away > farthest {
+			farthest, out.Largest = away, n+g.Largest
+		}
+		n += len(s.D)
+		drifts = append(drifts, g.Drift)
+	}
+	for _, share := range []*float64{&out.ACF1, &out.VarianceRatio, &out.OutlierShare, &out.ZeroShare} {
+		*share /= float64(n)
+	}
+	out.Drift = meanDrift(drifts, confidence)
+	out.warn()
+	return out, nil
+}
+
+// meanDrift is the mean of the drifts within sessions.
+func meanDrift(drifts []Interval, confidence float64) Interval {
+	e := Estimate{}
+	var variances, dfs []float64
+	n := 0
+	for _, v := range drifts {
+		if v.N == 0 {
+			return Interval{}
+		}
+		se := v.SE() / float64(len(drifts))
+		e.Value += v.Center / float64(len(drifts))
+		e.SE = math.Hypot(e.SE, se)
+		variances, dfs = append(variances, se*se), append(dfs, v.DF)
+		n += v.N
+	}
+	e.DF = satterthwaite(variances, dfs)
+	v := e.Interval(confidence)
+	v.N, v.Kind, v.Unit = n, KindSREWC+combined, UnitLogRatio
+	return v
+}
+
 // Diagnose looks at the log ratios d in block order. Confidence is that of the
 // drift's interval.
 func Diagnose(d []float64, confidence float64) (Diagnostics, error) {
@@ -167,16 +225,15 @@ func OrderEffect(d []float64, baselineFirst []bool, confidence float64) (Interva
 	return v, nil
 }
 
-// WholeMilliseconds reports whether all of the latencies, in nanoseconds, are
-// multiples of a millisecond: a clock that coarse is up to 17 % off on a short
-// block.
-func WholeMilliseconds(ns []int64) bool {
-	for _, v := range ns {
-		if v%1e6 != 0 {
+// WholeMilliseconds reports whether all of the latencies, in milliseconds, are
+// whole: a clock that coarse is up to 17 % off on a short block.
+func WholeMilliseconds(ms []float64) bool {
+	for _, v := range ms {
+		if v != math.Trunc(v) {
 			return false
 		}
 	}
-	return len(ns) > 0
+	return len(ms) > 0
 }
 
 // SmallBlocks is the share of pairs with a latency of either side below the

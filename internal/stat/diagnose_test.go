@@ -75,15 +75,15 @@ func TestOrderEffect(t *testing.T) {
 
 func TestWholeMilliseconds(t *testing.T) {
 	for _, c := range []struct {
-		ns   []int64
+		ms   []float64
 		want bool
 	}{
 		{nil, false},
-		{[]int64{131e6, 0, 7e6}, true},
-		{[]int64{131e6, 7e6 + 1}, false},
+		{[]float64{131, 0, 7}, true},
+		{[]float64{131, 7.000001}, false},
 	} {
-		if got := WholeMilliseconds(c.ns); got != c.want {
-			t.Errorf("WholeMilliseconds(%v) = %v", c.ns, got)
+		if got := WholeMilliseconds(c.ms); got != c.want {
+			t.Errorf("WholeMilliseconds(%v) = %v", c.ms, got)
 		}
 	}
 }

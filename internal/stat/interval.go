@@ -18,11 +18,15 @@ const (
 	KindSignedRank  = "exact signed rank"
 	KindPairedT     = "paired t"
 	KindSessionT    = "session t"
-	KindBlocks      = "SR-EWC, sessions combined"
+	KindBlocks      = KindSREWC + combined
 	KindMannWhitney = "Mann-Whitney"
 	KindWelch       = "Welch t"
 	KindCorrected   = "A/A corrected"
 )
+
+// combined ends the kind of an interval that stands on those of several
+// sessions.
+const combined = ", sessions combined"
 
 // The units of effects. Intervals of latencies carry the unit of their
 // series.
@@ -76,6 +80,13 @@ func (v Interval) Within(low, high float64) bool { return v.Low > low && v.High 
 func (v Interval) Exp() Interval {
 	v.Center, v.Low, v.High = math.Exp(v.Center), math.Exp(v.Low), math.Exp(v.High)
 	v.Unit = UnitRatio
+	return v
+}
+
+// Log is the inverse of Exp: a ratio on the log scale.
+func (v Interval) Log() Interval {
+	v.Center, v.Low, v.High = math.Log(v.Center), math.Log(v.Low), math.Log(v.High)
+	v.Unit = UnitLogRatio
 	return v
 }
 

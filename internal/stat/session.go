@@ -40,29 +40,58 @@ type Sessions struct {
 // effect of the host cancels. Sessions differ by more than their blocks show,
 // which is why the interval between sessions counts when it is wider.
 func CombineSessions(sessions []Session, confidence float64) (Sessions, error) {
-	if len(sessions) == 0 {
-		return Sessions{}, fmt.Errorf("sessions: %w", ErrTooFew)
-	}
-	c := combination{confidence: confidence}
+	parts := make([]Part, len(sessions))
+	var short []string
 	for i, s := range sessions {
 		r, err := NewSignedRank(s.D)
 		if err != nil {
 			return Sessions{}, fmt.Errorf("session %d: %w", i+1, err)
 		}
-		kind := 0
-		if s.Swapped {
-			kind = 1
-		}
-		v := r.Interval(confidence)
-		c.kinds[kind] = append(c.kinds[kind], v)
-		c.pairs += v.N
-		if len(sessions) > 1 && v.N < sessionPairs {
-			c.warnings = append(c.warnings, fmt.Sprintf("session %d has %d pairs and should have %d", i+1, v.N, sessionPairs))
+		parts[i] = Part{Swapped: s.Swapped, Interval: r.Interval(confidence)}
+		if len(sessions) > 1 && r.N() < sessionPairs {
+			short = append(short, fmt.Sprintf("session %d has %d pairs and should have %d", i+1, r.N(), sessionPairs))
 		}
 	}
-	if len(sessions) == 1 {
-		v := slices.Concat(c.kinds[0], c.kinds[1])[0]
-		return Sessions{Effect: v, Blocks: v}, nil
+	return combineParts(parts, confidence, short)
+}
+
+// Part is what one session says of a measure, on the log scale.
+type Part struct {
+	// Swapped says that the sides had exchanged hosts.
+	Swapped bool
+	Interval
+}
+
+// CombineParts is CombineSessions for any measure of which each session has an
+// interval of its own. A method without degrees of freedom, such as the
+// bootstrap, gets those of a long-run variance over as many pairs.
+func CombineParts(parts []Part, confidence float64) (Sessions, error) {
+	return combineParts(parts, confidence, nil)
+}
+
+func combineParts(parts []Part, confidence float64, warnings []string) (Sessions, error) {
+	if len(parts) == 0 {
+		return Sessions{}, fmt.Errorf("sessions: %w", ErrTooFew)
+	}
+	c := combination{confidence: confidence, method: parts[0].Kind, warnings: warnings}
+	for i, p := range parts {
+		if p.Unit == UnitRatio {
+			return Sessions{}, fmt.Errorf("session %d: a ratio is not on the log scale", i+1)
+		}
+		v := p.Interval
+		if v.DF == 0 && len(parts) > 1 {
+			same := Estimate{Value: v.Center, SE: v.SE(), DF: float64(Nu(v.N))}.Interval(v.Confidence)
+			v.Low, v.High, v.DF = same.Low, same.High, same.DF
+		}
+		kind := 0
+		if p.Swapped {
+			kind = 1
+		}
+		c.kinds[kind] = append(c.kinds[kind], v)
+		c.pairs += v.N
+	}
+	if len(parts) == 1 {
+		return Sessions{Effect: parts[0].Interval, Blocks: parts[0].Interval}, nil
 	}
 	return c.combine(), nil
 }
@@ -71,8 +100,10 @@ func CombineSessions(sessions []Session, confidence float64) (Sessions, error) {
 type combination struct {
 	kinds      [2][]Interval
 	confidence float64
-	pairs      int
-	warnings   []string
+	// method is the kind of the sessions' own intervals.
+	method   string
+	pairs    int
+	warnings []string
 }
 
 // swap reports whether both host orders occur.
@@ -91,9 +122,9 @@ func (c *combination) combine() Sessions {
 		v.N, v.Kind, v.Unit, v.Warnings = c.pairs, kind, UnitLogRatio, slices.Clone(c.warnings)
 		return v
 	}
-	out := Sessions{Blocks: interval(blocks, KindBlocks, theta), SD: sd}
+	out := Sessions{Blocks: interval(blocks, c.method+combined, theta), SD: sd}
 	out.Effect = out.Blocks
-	wider, kind := blocks, KindBlocks
+	wider, kind := blocks, out.Blocks.Kind
 	if ok {
 		out.Between = interval(between, KindSessionT, theta)
 		if out.Between.High-theta > out.Blocks.High-theta {

@@ -106,6 +106,74 @@ func TestCombineSessions_formulas(t *testing.T) {
 	}
 }
 
+// Parts of a method without degrees of freedom keep their standard errors, and
+// the effect of the host cancels in them too.
+func TestCombineParts(t *testing.T) {
+	part := func(swapped bool, center, half float64) Part {
+		return Part{Swapped: swapped, Interval: Interval{
+			Center: center, Low: center - half, High: center + half, Confidence: 0.95, N: 100,
+			Kind: KindBootstrap, Unit: UnitLogRatio,
+		}}
+	}
+	got := must(CombineParts([]Part{part(false, 0.15, 0.1), part(true, -0.05, 0.1)}, 0.95))
+	near(t, "theta", got.Effect.Center, 0.05, 1e-12)
+	near(t, "eta", got.Host.Center, 0.10, 1e-12)
+	se := 0.1 / critical(0.95, 0)
+	near(t, "se", got.Effect.SE(), se/math.Sqrt2, 1e-9)
+	near(t, "df", got.Effect.DF, 2*float64(Nu(100)), 1e-9)
+	if got.Effect.Kind != "bootstrap, sessions combined" || got.Effect.N != 200 {
+		t.Errorf("combined %+v", got.Effect)
+	}
+	ratio := part(false, 0.1, 0.1)
+	ratio.Interval = ratio.Exp()
+	if _, err := CombineParts([]Part{ratio, ratio}, 0.95); err == nil {
+		t.Error("ratios were combined as if they were logarithms")
+	}
+	if _, err := CombineParts(nil, 0.95); !errors.Is(err, ErrTooFew) {
+		t.Errorf("no parts: error %v", err)
+	}
+	if back := ratio.Log(); math.Abs(back.Low) > 1e-12 || back.Unit != UnitLogRatio {
+		t.Errorf("the ratio on the log scale is %+v", back)
+	}
+}
+
+// A step between sessions is neither drift nor correlation nor an outlier; a
+// drift within them is.
+func TestDiagnoseSessions(t *testing.T) {
+	z := newNoise(t, 63, 1)
+	steps := []float64{0.5, -0.5, -0.5, 0.5}
+	sessions := sessionsOf(z, 60, []bool{false, true, true, false}, steps)
+	var joined []float64
+	for _, s := range sessions {
+		joined = append(joined, s.D...)
+	}
+	if v := must(Diagnose(joined, 0.95)); v.ACF1 < 0.4 {
+		t.Fatalf("the steps do not show in the joined series: %+v", v)
+	}
+	got := must(DiagnoseSessions(sessions, 0.95))
+	if len(got.Warnings) > 0 || math.Abs(got.ACF1) > 0.2 || !got.Drift.Contains(0) || got.Drift.N != 240 {
+		t.Errorf("steps between sessions: %+v", got)
+	}
+	sessions[2].D[7] += 5
+	for _, s := range sessions {
+		for i := range s.D {
+			s.D[i] += 0.02 * float64(i)
+		}
+	}
+	got = must(DiagnoseSessions(sessions, 0.95))
+	if got.Drift.Contains(0) || got.Largest != 127 {
+		t.Errorf("a drift within sessions: %+v, farthest at %d, want 127", got.Drift, got.Largest)
+	}
+	one := must(DiagnoseSessions(sessions[:1], 0.95))
+	if want := must(Diagnose(sessions[0].D, 0.95)); math.Abs(one.ACF1-want.ACF1) > 1e-12 || one.Largest != want.Largest ||
+		math.Abs(one.Drift.Low-want.Drift.Low) > 1e-9 {
+		t.Errorf("one session: %+v, want %+v", one, want)
+	}
+	if _, err := DiagnoseSessions(nil, 0.95); !errors.Is(err, ErrTooFew) {
+		t.Errorf("no sessions: error %v", err)
+	}
+}
+
 // Half-widths at 95 % in units of the sd between sessions, as the method
 // tabulates them.
 func TestCombineSessions_halfWidths(t *testing.T) {

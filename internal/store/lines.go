@@ -74,17 +74,29 @@ func (l *Lines) Append(v any) error {
 	if err != nil {
 		return fmt.Errorf("encoding a line of %s: %w", l.path, err)
 	}
-	line = append(line, '\n')
+	return l.AppendRaw(append(line, '\n'))
+}
+
+// AppendRaw appends whole lines as they are. After an error the file ends as it
+// did before, as far as the disk allows.
+func (l *Lines) AppendRaw(lines []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, err := l.file.Write(line); err != nil {
+	if _, err := l.file.Write(lines); err != nil {
 		// A full disk can take half a line; what is whole must stay readable.
 		l.file.Truncate(l.size)
 		l.file.Seek(l.size, io.SeekStart)
 		return fmt.Errorf("appending: %w", err)
 	}
-	l.size += int64(len(line))
+	l.size += int64(len(lines))
 	return nil
+}
+
+// Size is the length of the file in bytes.
+func (l *Lines) Size() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.size
 }
 
 // Sync forces what was appended to the disk.

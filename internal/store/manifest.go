@@ -39,6 +39,10 @@ type Manifest struct {
 	// Program is the version of verdict that made the run.
 	Program     string      `json:"program"`
 	Environment Environment `json:"environment"`
+	// Behind counts the commits of the baseline that the test build lacks,
+	// where both were built from one repository: a test build that is not based
+	// on the baseline differs from it by them too.
+	Behind int `json:"behind,omitempty"`
 }
 
 // The states of a run.
@@ -61,9 +65,19 @@ type Side struct {
 	Version string `json:"version"`
 	// Witness is how the program makes witnesses, where verdict decided it.
 	Witness string `json:"witness,omitempty"`
+	// Commit is the full hash of the commit that was built, where it is known.
+	Commit string `json:"commit,omitempty"`
+	// Binary is the program's file on Host, BinarySHA256 the 64 digits of its
+	// checksum and Argv the arguments that it ran with, secrets aside.
+	Binary       string   `json:"binary,omitempty"`
+	BinarySHA256 string   `json:"binary_sha256,omitempty"`
+	Argv         []string `json:"argv,omitempty"`
+	// Environment is the machine that the program ran on, where that is another
+	// one than the manifest's.
+	Environment *Environment `json:"environment,omitempty"`
 }
 
-// Environment is the machine that the meter ran on.
+// Environment is a machine.
 type Environment struct {
 	Hostname string `json:"hostname"`
 	OS       string `json:"os"`

@@ -24,10 +24,15 @@ const (
 	PlanName     = "plan.json"
 	JournalName  = "journal.jsonl"
 	LogsName     = "logs"
+	// LockName is held locked by the program that writes the run.
+	LockName = ".lock"
 )
 
 // SamplesName is the name of one side's samples file.
 func SamplesName(side sample.Side) string { return fmt.Sprintf("samples-%s.jsonl", side) }
+
+// ErrBusy is the error of a run that another process is writing.
+var ErrBusy = errors.New("is in use by another verdict")
 
 // ErrTaken is the error of a run directory that is in use already.
 var ErrTaken = errors.New("exists and is not empty")
@@ -37,6 +42,7 @@ type Run struct {
 	dir     string
 	samples [2]*Lines
 	journal *Lines
+	lock    *os.File
 	now     func() time.Time
 }
 
@@ -56,7 +62,24 @@ func Create(dir string, now func() time.Time) (*Run, error) {
 		return nil, fault.Newf(fault.Prerequisite, "creating the run directory: %w", err).
 			Hint("choose a writable directory with --out")
 	}
-	r := &Run{dir: dir, now: now}
+	return open(dir, now)
+}
+
+// Open opens the directory of a run to go on with it.
+func Open(dir string, now func() time.Time) (*Run, error) {
+	if _, err := os.Stat(filepath.Join(dir, StartName)); err != nil {
+		return nil, notARun(dir, err)
+	}
+	return open(dir, now)
+}
+
+// open opens the files of a run for appending and holds its lock until Close.
+func open(dir string, now func() time.Time) (*Run, error) {
+	lock, err := lockFile(filepath.Join(dir, LockName))
+	if err != nil {
+		return nil, err
+	}
+	r := &Run{dir: dir, now: now, lock: lock}
 	for _, side := range sample.Sides {
 		if r.samples[side.Index()], err = r.open(SamplesName(side)); err != nil {
 			return nil, err
@@ -84,6 +107,15 @@ func (r *Run) Log(program string) string {
 	return filepath.Join(r.dir, LogsName, program+".log")
 }
 
+// AppendRaw adds whole lines, as another program wrote them, to the samples of
+// side. Size is where the next ones go.
+func (r *Run) AppendRaw(side sample.Side, lines []byte) error {
+	return r.samples[side.Index()].AppendRaw(lines)
+}
+
+// Size is the length of the samples file of side in bytes.
+func (r *Run) Size(side sample.Side) int64 { return r.samples[side.Index()].Size() }
+
 // Append adds one record to the samples of side.
 func (r *Run) Append(side sample.Side, record sample.Record) error {
 	return r.samples[side.Index()].Append(record)
@@ -106,7 +138,19 @@ const (
 	Done    = "done"
 	Failed  = "failed"
 	Undone  = "undone"
+	// Approved: a step that destroys something was approved.
+	Approved = "approved"
 )
+
+// Events reads the journal, in order.
+func (r *Run) Events() ([]Event, error) {
+	var events []Event
+	_, err := ReadLines(filepath.Join(r.dir, JournalName), func(e Event) error {
+		events = append(events, e)
+		return nil
+	})
+	return events, err
+}
 
 // Journal records an event of a step and forces it to the disk, so that after
 // a crash the journal tells what had been started.
@@ -140,6 +184,9 @@ func (r *Run) Close() error {
 		if l != nil {
 			errs = append(errs, l.Close())
 		}
+	}
+	if r.lock != nil {
+		errs = append(errs, r.lock.Close())
 	}
 	return errors.Join(errs...)
 }
