@@ -50,6 +50,8 @@ var heavy = map[string][]string{
 	"github.com/ethereum/go-ethereum/core":   {"internal/devnet", "internal/genesis", "internal/stateless"},
 	"github.com/spf13/cobra":                 {"internal/cli"},
 	"golang.org/x/term":                      {"internal/cli"},
+	"charm.land/huh/v2":                      {"internal/tui"},
+	"github.com/muesli/cancelreader":         {"internal/tui"},
 	"os/exec":                                {"internal/host", "internal/scripttest", "internal/sshdtest"},
 	"flag":                                   {},
 	"github.com/ethereum/go-ethereum/rpc":    {"internal/devnet"},

@@ -21,5 +21,13 @@ func TestMain(m *testing.M) {
 // TestScripts runs the commands that start no execution client; those that do
 // are in the package e2e.
 func TestScripts(t *testing.T) {
-	scripttest.Run(t, "../../../shared", map[string]scripttest.Command{"fakenode": fakeNode, "measured": measured})
+	scripttest.Run(t, "../../../shared", map[string]scripttest.Command{
+		"examples": examples, "fakenode": fakeNode, "measured": measured, "terminal": terminal,
+	})
+}
+
+// examples copies the example spec files of the checkout into the folder
+// "examples" of a script.
+func examples(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Check(os.CopyFS(ts.MkAbs("examples"), os.DirFS("../../examples")))
 }

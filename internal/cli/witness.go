@@ -1,32 +1,44 @@
 package cli
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/verdict-bench/verdict/internal/fault"
+	"github.com/verdict-bench/verdict/internal/sample"
 	"github.com/verdict-bench/verdict/internal/spec"
 )
 
 func newWitness(w World) *cobra.Command {
 	var o witnessOptions
 	cmd := &cobra.Command{
-		Use:   "witness",
+		Use:   "witness [SPEC]",
 		Short: "A/B benchmark of debug_executionWitness",
 		Long: `Measures debug_executionWitness on two sides, block by block, and ends in a
 verdict with an interval.
 
---local starts the built-in node twice, as separate processes, drives both with
-the same blocks, and compares how they make witnesses. --baseline-rpc and
---test-rpc measure two servers that already run and follow the same chain;
-nothing is started, and any execution client will do.
+Where it runs:
+  --local         the built-in node twice, as separate processes on this machine
+  --baseline-rpc, --test-rpc
+                  two servers that already run; nothing is started
+  --devnet        two builds of an execution client, fed the same blocks, on this
+                  machine or on --host
+  --live          two servers that follow a public network, reached by ssh
+SPEC is a file that says all of it; flags override what it says. Without a place
+and a file, and for what is missing, verdict asks if it has a terminal.
 
-Both sides are asked for the witness of the same block one after the other, in
-random order. The answers must agree, and every witness is proved complete by
-re-executing its block, or the result is invalid.
+A build is a binary, a git ref, or the number of a pull request.
+
+The answers of both sides must agree, and witnesses are proved complete by
+re-executing their blocks, or the result is invalid.
 
 The report goes to stdout, progress to stderr, everything to the run directory.
 
@@ -36,19 +48,40 @@ is not available; 5 the verdict is "invalid"; 130 interrupted.`,
 		Example: `  # on-demand witnesses against precomputed ones, 200 blocks, about a minute
   verdict witness --local
 
-  # the same build on both sides: the noise of this machine
-  verdict witness --local --baseline-witness serialized --test-witness serialized
-
   # the noise floor of this machine first, then stop as soon as it is decided
   verdict witness --local --aa 100 --blocks 400 --stop auto
 
   # two servers that already run, machine-readable
-  verdict witness --baseline-rpc http://127.0.0.1:8545 --test-rpc http://127.0.0.1:9545 --json`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.seedGiven = cmd.Flags().Changed("seed")
+  verdict witness --baseline-rpc http://127.0.0.1:8545 --test-rpc http://127.0.0.1:9545 --json
+
+  # two binaries, and a pull request against main, on the same blocks
+  verdict witness --devnet --program geth --baseline ./geth-old --test ./geth-new
+  verdict witness --devnet --program ethrex --repository ~/ethrex --baseline main --test 6157
+
+  # a pull request on two servers that follow hoodi
+  verdict witness --live --baseline-host server-1 --test-host server-2 --network hoodi --test 6157
+
+  # write the same as a file, look at its plan, run it
+  verdict witness --live --baseline-host server-1 --test-host server-2 --network hoodi --test 6157 --init pr.yaml
+  verdict witness pr.yaml --dry-run
+  verdict witness pr.yaml`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
 			o.flags = cmd
+			if len(args) == 1 {
+				o.file = args[0]
+			}
+			switch {
+			case o.schema:
+				_, err := w.Stdout.Write(spec.Schema())
+				return err
+			case o.init != "":
+				return runInit(cmd.Context(), w, &o)
+			}
 			return runWitness(cmd.Context(), w, &o)
+		},
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
 		},
 	}
 	o.addFlags(cmd)
@@ -57,108 +90,215 @@ is not available; 5 the verdict is "invalid"; 130 interrupted.`,
 
 // witnessOptions are the flags of verdict witness.
 type witnessOptions struct {
-	local            bool
-	spec             spec.Witness
-	baseline, test   string
-	marginPercent    float64
-	stop, load       string
-	seedGiven        bool
-	flags            *cobra.Command
+	flags *cobra.Command
+	// file is the spec file, empty for none.
+	file string
+	// local, devnet and live choose the place; attached does when it was
+	// chosen as the answer to a question.
+	local, devnet, live, attached bool
+
+	values        []*specFlag
+	marginPercent float64
+	builds, ports [2]string // of baseline and test
+	clear         []string
+
+	sshConfig, hostBinary string
+
+	control          runControl
+	noInput, schema  bool
+	init             string
 	out              string
 	json             bool
 	dryRun           bool
 	failOnRegression bool
 }
 
-func (o *witnessOptions) addFlags(cmd *cobra.Command) {
-	d := spec.Defaults(spec.Local)
-	o.spec = d
-	var loads []string
-	for _, l := range spec.Loads {
-		loads = append(loads, string(l))
+// resolve makes the complete spec, or one error that names all that is missing
+// or wrong. On a terminal it asks for what is missing.
+func (o *witnessOptions) resolve(ctx context.Context, w World) (spec.Witness, error) {
+	s, given, err := o.complete(ctx, w)
+	if err != nil {
+		return s, err
 	}
-	f := cmd.Flags()
-	f.SortFlags = false
-	f.BoolVar(&o.local, "local", false, "run the built-in node on both sides, on this machine")
-	f.StringVar(&o.baseline, "baseline-witness", string(d.Baseline.Witness), "how the local baseline node makes witnesses: on-demand, generated or serialized")
-	f.StringVar(&o.test, "test-witness", string(d.Test.Witness), "how the local test node makes witnesses")
-	f.StringVar(&o.load, "load", string(d.Load), "what local transactions do: "+strings.Join(loads, ", "))
-	f.Uint64Var(&o.spec.GasPerBlock, "gas", d.GasPerBlock, "gas that each local block is filled with (30000000 for witness-heavy)")
-	f.StringVar(&o.spec.Baseline.RPC, "baseline-rpc", "", "`URL` of a baseline server that already runs")
-	f.StringVar(&o.spec.Test.RPC, "test-rpc", "", "`URL` of a test server that already runs")
-	f.StringVar(&o.spec.Genesis, "genesis", "", "genesis `FILE` of a chain that is not built in, to verify its witnesses")
-	f.IntVar(&o.spec.Blocks, "blocks", d.Blocks, "blocks to measure")
-	f.IntVar(&o.spec.WarmUp, "warmup", d.WarmUp, "blocks to measure before them, recorded and not analyzed")
-	f.StringVar(&o.stop, "stop", string(d.Stop), "when to end: planned (exactly --blocks) or auto (as soon as the confidence sequence decides, at --blocks at the latest)")
-	f.IntVar(&o.spec.Control, "aa", 0, "first measure the baseline against itself on `N` blocks: the noise floor of this setup (100 or more)")
-	f.Float64Var(&o.marginPercent, "margin", 100*d.Margin, "practical margin in percent: smaller effects do not matter; not given, an A/A control widens it to twice its noise floor")
-	f.Uint64Var(&o.spec.Seed, "seed", 0, "seed of the order within pairs and of the load (default: random, recorded)")
-	f.IntVar(&o.spec.VerifyEvery, "verify-every", d.VerifyEvery, "prove each N-th witness complete; 0 proves none")
-	f.DurationVar(&o.spec.Timeout, "timeout", d.Timeout, "time limit of one measured request")
-	f.DurationVar(&o.spec.Settle, "settle", d.Settle, "wait after a new block is seen before it is measured (0s for servers that already run)")
-	f.DurationVar(&o.spec.Patience, "patience", d.Patience, "how long to wait for a side that fails or stands still")
-	f.BoolVar(&o.spec.Gzip, "gzip", false, "ask the servers for compressed answers")
-	f.StringVar(&o.out, "out", "", "run `DIR`ectory, which must not exist (default: runs/TIME-witness-NETWORK)")
-	f.BoolVar(&o.json, "json", false, "print the result as one JSON object")
-	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan and do nothing")
-	f.BoolVar(&o.failOnRegression, "fail-on-regression", false, "exit with status 3 when the verdict is \"regresses\"")
-	modes := []string{string(spec.OnDemand), string(spec.Generated), string(spec.Serialized)}
-	cmd.RegisterFlagCompletionFunc("load", cobra.FixedCompletions(loads, cobra.ShellCompDirectiveNoFileComp))
-	cmd.RegisterFlagCompletionFunc("stop", cobra.FixedCompletions([]string{string(spec.AtPlanned), string(spec.Auto)}, cobra.ShellCompDirectiveNoFileComp))
-	for _, name := range []string{"baseline-witness", "test-witness"} {
-		cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(modes, cobra.ShellCompDirectiveNoFileComp))
-	}
-}
-
-// resolve makes the complete spec, or one error that names all that is wrong.
-func (o *witnessOptions) resolve() (spec.Witness, error) {
-	s := o.spec
-	attached := s.Baseline.RPC != "" || s.Test.RPC != ""
-	switch {
-	case o.local && attached:
-		return s, fault.Newf(fault.Usage, "--local starts its own servers: it excludes --baseline-rpc and --test-rpc")
-	case attached:
-		s.Place = spec.Attached
-		s.Load, s.GasPerBlock = "", 0
-		if !o.flags.Flags().Changed("settle") {
-			s.Settle = spec.Defaults(spec.Attached).Settle
-		}
-		s.Baseline.Witness, s.Test.Witness = "", ""
-		if err := o.refuse("baseline-witness", "test-witness", "load", "gas"); err != nil {
-			return s, err
-		}
-	case o.local:
-		s.Place, s.Load = spec.Local, spec.Load(o.load)
-		if !o.flags.Flags().Changed("gas") {
-			s.GasPerBlock = s.Load.DefaultGas()
-		}
-		s.Baseline.Witness, s.Test.Witness = spec.WitnessMode(o.baseline), spec.WitnessMode(o.test)
-		if err := o.refuse("genesis"); err != nil {
-			return s, err
-		}
-	default:
-		return s, fault.Newf(fault.Usage, "nothing to compare: give --local, or --baseline-rpc and --test-rpc").
-			Hint("verdict witness --local")
-	}
-	s.Margin = o.marginPercent / 100
-	s.MarginFromControl = s.Control > 0 && !o.flags.Flags().Changed("margin")
-	s.Stop = spec.Stop(o.stop)
-	if !o.seedGiven {
+	if !given.Given("seed") {
 		s.Seed = randomSeed()
 	}
-	return s, s.Validate()
+	return s, absolute(&s)
 }
 
-// refuse names flags that have no meaning in this place.
-func (o *witnessOptions) refuse(names ...string) error {
-	for _, name := range names {
-		if o.flags.Flags().Changed(name) {
-			where := "with --local only"
-			if o.local {
-				where = "with --baseline-rpc and --test-rpc only"
-			}
-			return fault.Newf(fault.Usage, "--%s has a meaning %s", name, where)
+// complete is resolve without what concerns this one run only.
+func (o *witnessOptions) complete(ctx context.Context, w World) (spec.Witness, spec.Keys, error) {
+	if err := o.ask(ctx, w); err != nil {
+		return spec.Witness{}, nil, err
+	}
+	s, given, err := o.assemble()
+	if err != nil {
+		return s, nil, err
+	}
+	return s, given, s.ValidateGiven(given)
+}
+
+// assemble lays the flags over the file over the defaults of the place.
+func (o *witnessOptions) assemble() (spec.Witness, spec.Keys, error) {
+	s, given, err := o.base()
+	if err != nil {
+		return s, nil, err
+	}
+	if err := o.refuse(s.Place); err != nil {
+		return s, nil, err
+	}
+	for _, f := range o.values {
+		if !o.changed(f.name) {
+			continue
 		}
+		if err := s.Set(f.key, f.texts...); err != nil {
+			return s, nil, fault.Newf(fault.Usage, "--%s %v", f.name, err)
+		}
+		given[f.key] = ""
+	}
+	if o.changed("margin") {
+		s.Margin, given["margin"] = o.marginPercent/100, ""
+	}
+	if err := o.servers(&s, given); err != nil {
+		return s, nil, err
+	}
+	s.Complete(given)
+	return s, given, nil
+}
+
+// base is the spec of the file, or the defaults of the place.
+func (o *witnessOptions) base() (spec.Witness, spec.Keys, error) {
+	place, err := o.place()
+	if err != nil {
+		return spec.Witness{}, nil, err
+	}
+	if o.file == "" {
+		if place == "" {
+			return spec.Witness{}, nil, errNoPlace()
+		}
+		return spec.Defaults(place), make(spec.Keys), nil
+	}
+	data, err := readSpec(o.file)
+	if err != nil {
+		return spec.Witness{}, nil, err
+	}
+	s, given, err := spec.DecodeFile(o.file, data)
+	if err == nil && place != "" && place != s.Place {
+		err = fault.Newf(fault.Usage, "%s is for place %s: it excludes %s", o.file, s.Place, placeFlag(place))
+	}
+	return s, given, err
+}
+
+func errNoPlace() error {
+	return fault.Newf(fault.Usage, "nothing to compare: give --local, --baseline-rpc and --test-rpc, --devnet, --live or a spec file").
+		Hint("verdict witness --local")
+}
+
+// readSpec reads a spec file, and no more of another than shows that it is none.
+func readSpec(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fault.Newf(fault.Usage, "spec file: %w", err).Hint("verdict witness --help")
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, spec.MaxSize+1))
+	if err != nil {
+		return nil, fault.Newf(fault.Usage, "spec file: %w", err)
+	}
+	return data, nil
+}
+
+// place is the place that the flags choose, empty when they choose none.
+func (o *witnessOptions) place() (spec.Place, error) {
+	var chosen []spec.Place
+	for _, c := range []struct {
+		is    bool
+		place spec.Place
+	}{
+		{o.local, spec.Local},
+		{o.attached || o.changed("baseline-rpc") || o.changed("test-rpc"), spec.Attached},
+		{o.devnet, spec.Devnet},
+		{o.live, spec.Live},
+	} {
+		if c.is {
+			chosen = append(chosen, c.place)
+		}
+	}
+	switch len(chosen) {
+	case 0:
+		return "", nil
+	case 1:
+		return chosen[0], nil
+	}
+	names := make([]string, len(chosen)-1)
+	for i, p := range chosen[1:] {
+		names[i] = placeFlag(p)
+	}
+	return "", fault.Newf(fault.Usage, "%s says where to run: it excludes %s", placeFlag(chosen[0]), strings.Join(names, " and "))
+}
+
+// placeFlag is how a place is chosen on the command line.
+func placeFlag(p spec.Place) string {
+	if p == spec.Attached {
+		return "--baseline-rpc and --test-rpc"
+	}
+	return "--" + string(p)
+}
+
+// refuse names the flags that have no meaning in place, rather than ignoring
+// them.
+func (o *witnessOptions) refuse(place spec.Place) error {
+	var wrong []string
+	for _, f := range o.meanings() {
+		allowed := false
+		names := make([]string, len(f.places))
+		for i, p := range f.places {
+			allowed = allowed || p == place
+			names[i] = placeFlag(p)
+		}
+		if !allowed && o.changed(f.name) {
+			wrong = append(wrong, fmt.Sprintf("--%s has a meaning with %s only, and this is place %s", f.name, strings.Join(names, " or "), place))
+		}
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	return fault.Newf(fault.Usage, "%s", strings.Join(wrong, "\n"))
+}
+
+// servers lays the flags over s that say more than one key.
+func (o *witnessOptions) servers(s *spec.Witness, given spec.Keys) error {
+	for i, side := range sample.Sides {
+		name := string(side)
+		if o.changed(name) {
+			setBuild(s.Side(side), o.builds[i], s.Place == spec.Devnet, s.Host == "")
+			given[name+".ref"], given[name+".binary"] = "", ""
+		}
+		if o.changed(name + "-ports") {
+			if err := setPorts(s, given, name, o.ports[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return setClear(s, given, o.clear)
+}
+
+// absolute makes the paths of this machine independent of the folder that
+// verdict was started in, because a run can be resumed from another.
+func absolute(s *spec.Witness) error {
+	paths := []*string{&s.Genesis}
+	if s.Place == spec.Devnet && s.Host == "" {
+		paths = append(paths, &s.Baseline.Binary, &s.Test.Binary, &s.Repository)
+	}
+	for _, p := range paths {
+		if *p == "" || strings.HasPrefix(*p, "~/") {
+			continue
+		}
+		whole, err := filepath.Abs(*p)
+		if err != nil {
+			return fmt.Errorf("finding %s: %w", *p, err)
+		}
+		*p = whole
 	}
 	return nil
 }

@@ -5,24 +5,17 @@
 package spec
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
-	"net/url"
-	"slices"
-	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml"
-
-	"github.com/verdict-bench/verdict/internal/fault"
 	"github.com/verdict-bench/verdict/internal/sample"
 	"github.com/verdict-bench/verdict/internal/stat"
 )
 
 // Version is the version of the spec's format.
 const Version = 1
+
+// Workflow is the workflow that a spec of this package is for.
+const Workflow = "witness"
 
 // Place is where the programs under test run.
 type Place string
@@ -40,6 +33,9 @@ const (
 	// client.
 	Live Place = "live"
 )
+
+// Places lists the places.
+var Places = []Place{Local, Attached, Devnet, Live}
 
 // WitnessMode is how the built-in node makes its witnesses.
 type WitnessMode string
@@ -105,11 +101,13 @@ type Witness struct {
 	// VerifyEvery proves each N-th witness complete; 1 is all, 0 none.
 	VerifyEvery int `yaml:"verify_every"`
 
-	// Load is what the transactions of local blocks do; empty elsewhere.
+	// Load is what the transactions of local and devnet blocks do; empty
+	// elsewhere.
 	Load Load `yaml:"load,omitempty"`
-	// GasPerBlock is the gas that the load fills a local block with.
+	// GasPerBlock is the gas that the load fills such a block with.
 	GasPerBlock uint64 `yaml:"gas_per_block,omitempty"`
-	// Genesis is the file that describes a chain that is not built in.
+	// Genesis is the file that describes a chain that is not built in, on this
+	// machine; attached and live only.
 	Genesis string `yaml:"genesis,omitempty"`
 	// Timeout bounds one measured request.
 	Timeout time.Duration `yaml:"timeout"`
@@ -228,7 +226,7 @@ type Side struct {
 	Args []string `yaml:"args,omitempty"`
 	// Host is the side's server: an ssh alias; live only, as all that follows.
 	Host string `yaml:"host,omitempty"`
-	// Ports are the server's ports, nil for the programs' defaults.
+	// Ports are the server's ports: see [DefaultPorts].
 	Ports *Ports `yaml:"ports,omitempty"`
 	// Datadir and ConsensusDatadir are data directories, empty for the
 	// programs' defaults.
@@ -291,21 +289,11 @@ const (
 // request written to the last byte of the answer's body read.
 const Metric = "total_ns"
 
-// Limits that validation holds values to.
-const (
-	// MinControl is the fewest blocks of an A/A control that show a noise
-	// floor.
-	MinControl = 100
-
-	maxBlocks = 1_000_000
-	minGas    = 1_000_000
-)
-
 // Defaults returns a spec for place with every value that has a default.
 func Defaults(place Place) Witness {
 	w := Witness{
 		Version:     Version,
-		Workflow:    "witness",
+		Workflow:    Workflow,
 		Place:       place,
 		Blocks:      200,
 		WarmUp:      10,
@@ -322,93 +310,64 @@ func Defaults(place Place) Witness {
 		Timeout:     time.Minute,
 		Patience:    5 * time.Minute,
 	}
-	if place == Local {
+	switch place {
+	case Local:
 		w.Baseline.Witness = OnDemand
 		w.Test.Witness = Serialized
-		w.Load = Transfers
-		w.GasPerBlock = w.Load.DefaultGas()
-		// A node's pools are busy for a moment after they learn of a head.
-		w.Settle = 25 * time.Millisecond
+		w.drive()
+	case Devnet:
+		w.Program = &Program{}
+		w.Repository = "."
+		w.drive()
+	case Live:
+		w.live()
 	}
 	return w
 }
 
-// Validate returns one error that names everything that is wrong with w.
-func (w *Witness) Validate() error {
-	var wrong []string
-	check := func(ok bool, format string, args ...any) {
-		if !ok {
-			wrong = append(wrong, fmt.Sprintf(format, args...))
-		}
-	}
-	check(w.Blocks >= 1 && w.Blocks <= maxBlocks, "blocks must be between 1 and %d, not %d", maxBlocks, w.Blocks)
-	check(w.WarmUp >= 0 && w.WarmUp <= maxBlocks, "warm-up must be between 0 and %d, not %d", maxBlocks, w.WarmUp)
-	check(w.Margin > 0 && w.Margin < 1, "margin must lie between 0 and 1 (0.03 is 3 %%), not %v", w.Margin)
-	check(w.AlphaLive > 0 && w.AlphaFinal > 0 && w.AlphaLive+w.AlphaFinal <= 0.2, "alpha_live and alpha_final must be positive and at most 0.2 together, not %v and %v", w.AlphaLive, w.AlphaFinal)
-	check(w.Batch >= 10 && w.Batch <= 100, "batch must be between 10 and 100 pairs, not %d", w.Batch)
-	check(w.MinPairs >= stat.MinPairs, "min_pairs must be at least %d, not %d", stat.MinPairs, w.MinPairs)
-	check(w.MaxUnpaired >= 0 && w.MaxUnpaired < 1, "max_unpaired must lie between 0 and 1, not %v", w.MaxUnpaired)
-	check(w.Stop == AtPlanned || w.Stop == Auto, "stop %q is unknown: choose planned or auto", w.Stop)
-	check(w.Control == 0 || w.Control >= MinControl && w.Control <= maxBlocks, "aa must be 0 or between %d and %d blocks, not %d", MinControl, maxBlocks, w.Control)
-	check(w.VerifyEvery >= 0, "verify-every must not be negative, not %d", w.VerifyEvery)
-	check(w.Timeout > 0, "timeout must be positive, not %v", w.Timeout)
-	check(w.Settle >= 0, "settle must not be negative, not %v", w.Settle)
-	check(w.Patience > 0, "patience must be positive, not %v", w.Patience)
-	switch w.Place {
-	case Local:
-		check(known(w.Baseline.Witness), "baseline-witness %q is unknown: choose on-demand, generated or serialized", w.Baseline.Witness)
-		check(known(w.Test.Witness), "test-witness %q is unknown: choose on-demand, generated or serialized", w.Test.Witness)
-		check(slices.Contains(Loads, w.Load), "load %q is unknown: choose one of %s", w.Load, loadNames())
-		check(w.GasPerBlock >= minGas, "gas must be at least %d, not %d", minGas, w.GasPerBlock)
-	case Attached:
-		check(w.Baseline.RPC != "", "baseline-rpc is missing: the address of the baseline server")
-		check(w.Test.RPC != "", "test-rpc is missing: the address of the test server")
-		check(w.Baseline.RPC == "" || isURL(w.Baseline.RPC), "baseline-rpc must be an http or https URL with a host")
-		check(w.Test.RPC == "" || isURL(w.Test.RPC), "test-rpc must be an http or https URL with a host")
-	default:
-		check(false, "place %q is unknown: choose local or attached", w.Place)
-	}
-	if len(wrong) == 0 {
-		return nil
-	}
-	return fault.Newf(fault.Usage, "%s", strings.Join(wrong, "\n"))
+// drive sets the defaults of the places where verdict makes the blocks.
+func (w *Witness) drive() {
+	w.Load = Transfers
+	w.GasPerBlock = w.Load.DefaultGas()
+	// A node's pools are busy for a moment after they learn of a head.
+	w.Settle = 25 * time.Millisecond
 }
 
-// isURL is all that is said of an address here: it may hold a password.
-func isURL(raw string) bool {
-	u, err := url.Parse(raw)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+// live sets the defaults of a live run.
+func (w *Witness) live() {
+	w.VerifyEvery = 10 // on the servers themselves, which have blocks to follow
+	w.Patience = 30 * time.Minute
+	w.Program = &Program{Name: "ethrex"}
+	w.Repository = "~/ethrex"
+	w.Baseline.Ref = "main"
+	w.Baseline.Ports, w.Test.Ports = DefaultPorts(), DefaultPorts()
+	w.Servers = &Servers{
+		Collector:        Verdict,
+		JWT:              "~/secrets/jwt.hex",
+		Lighthouse:       "lighthouse",
+		ReplayRepository: "~/ethrex-replay",
+		ReplayBuild:      "cargo build --release",
+		ReplayBinary:     "target/release/ethrex-replay",
+		SyncTimeout:      24 * time.Hour,
+		Poll:             5 * time.Second,
+	}
 }
 
-func known(m WitnessMode) bool { return slices.Contains(WitnessModes, m) }
-
-func loadNames() string {
-	names := make([]string, len(Loads))
-	for i, l := range Loads {
-		names[i] = string(l)
-	}
-	return strings.Join(names, ", ")
+// DefaultPorts are the ports of ethrex and Lighthouse when nobody chose others.
+func DefaultPorts() *Ports {
+	return &Ports{RPC: 8545, Engine: 8551, Beacon: 5052, Metrics: 9090, P2P: 30303}
 }
 
-// Encode is the spec as YAML.
-func (w *Witness) Encode() ([]byte, error) { return yaml.Marshal(w) }
-
-// Decode reads a spec as Encode writes it. Unknown keys are errors, with
-// line and column.
-func Decode(data []byte) (Witness, error) {
-	var w Witness
-	dec := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict())
-	if err := dec.Decode(&w); err != nil {
-		return w, fault.Newf(fault.Usage, "%s", strings.TrimSpace(yaml.FormatError(err, false, false)))
+// CheckpointSyncURL is where a consensus client of the network may start from,
+// empty for a network of which no such place is known.
+func CheckpointSyncURL(network string) string {
+	switch network {
+	case "hoodi":
+		return "https://hoodi-checkpoint-sync.stakely.io"
+	case "sepolia":
+		return "https://sepolia.checkpoint-sync.ethpandaops.io"
+	case "mainnet":
+		return "https://mainnet.checkpoint.sigp.io"
 	}
-	if w.Version > Version {
-		return w, fault.Newf(fault.Usage, "the spec has version %d, this verdict reads up to %d", w.Version, Version)
-	}
-	return w, nil
-}
-
-// Hash identifies the spec: "sha256:" and 64 digits over its encoding.
-func Hash(encoded []byte) string {
-	sum := sha256.Sum256(encoded)
-	return "sha256:" + hex.EncodeToString(sum[:])
+	return ""
 }
