@@ -24,14 +24,22 @@ import (
 type collectOptions struct {
 	rpc     string
 	side    string
+	session int
+	swapped bool
+	chainID uint64
 	blocks  int
 	endless bool
 	from    string
+	until   string
+	live    bool
+	warmUp  int
 	timeout time.Duration
 	settle  time.Duration
 	wait    time.Duration
 	gzip    bool
 	byHash  bool
+	verify  int
+	genesis string
 	out     string
 }
 
@@ -50,11 +58,17 @@ byte of the answer read. The answer is parsed, counted and digested afterwards.
 A slow or failed answer is a sample with a status; it is never left out. When
 the server goes away, collect waits for it, records the gap, and goes on.
 
-With --out, lines are appended: blocks that the file already holds, by number
-and hash, are not measured again and count as done.
+With --out, lines are appended, and a collection goes on where the file ends:
+one that was killed is started again with the same flags. Blocks that the file
+holds, by number and hash, are not measured again and count as done. One process
+at a time can write a file.
+
+A block more than 120 behind the head is skipped, unless --from was that old when
+the collection began.
 
 Exit status: 0 done; 1 not one sample is ok, or the file could not be written;
-2 bad usage; 4 the server cannot be used; 130 interrupted.`,
+2 bad usage; 4 the server cannot be used, or another process writes the file;
+130 interrupted.`,
 		Example: `  # until interrupted, on the server itself
   verdict collect --rpc http://127.0.0.1:8545 --out samples.jsonl
 
@@ -62,7 +76,10 @@ Exit status: 0 done; 1 not one sample is ok, or the file could not be written;
   verdict collect --rpc http://127.0.0.1:8545 --blocks 200 --settle 2s --out samples.jsonl
 
   # blocks 1000 to 1009
-  verdict collect --rpc http://127.0.0.1:8545 --from 1000 --blocks 10`,
+  verdict collect --rpc http://127.0.0.1:8545 --from 1000 --until 1009
+
+  # on each of two servers: the same heights, warm-up and proofs
+  verdict collect --rpc http://127.0.0.1:8545 --from 2500000 --until 2500219 --warmup 20 --verify-every 10 --side test --out samples.jsonl`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runCollect(cmd.Context(), w, &o) },
 	}
@@ -70,51 +87,87 @@ Exit status: 0 done; 1 not one sample is ok, or the file could not be written;
 	f.SortFlags = false
 	f.StringVar(&o.rpc, "rpc", "", "`URL` of the server's JSON-RPC over HTTP")
 	f.StringVar(&o.side, "side", "", "side to write into the samples: baseline or test")
-	f.IntVar(&o.blocks, "blocks", 0, "end after so many blocks")
-	f.BoolVar(&o.endless, "endless", false, "go on until interrupted (the default without --blocks)")
-	f.StringVar(&o.from, "from", "", "first block `N` (default: the next new one)")
+	f.IntVar(&o.session, "session", 0, "number of the session to write into the samples")
+	f.BoolVar(&o.swapped, "swapped", false, "write into the samples that the sides have exchanged their hosts")
+	f.Uint64Var(&o.chainID, "chain-id", 0, "refuse a server that is on another chain than `ID`")
+	f.StringVar(&o.from, "from", "", "first block `N` (default: the next new one, or where --out goes on)")
+	f.StringVar(&o.until, "until", "", "last block `N`")
+	f.IntVar(&o.blocks, "blocks", 0, "end after so many blocks, the warm-up aside")
+	f.BoolVar(&o.endless, "endless", false, "go on until interrupted (the default without --until and --blocks)")
+	f.BoolVar(&o.live, "live", false, "skip blocks more than 120 behind the head, however old --from is")
+	f.IntVar(&o.warmUp, "warmup", 0, "mark the first so many heights as warm-up")
 	f.DurationVar(&o.timeout, "timeout", ethrpc.DefaultTimeout, "time limit of one request")
 	f.DurationVar(&o.settle, "settle", 0, "pause between seeing a block and asking for its witness")
 	f.DurationVar(&o.wait, "wait", 0, "end when the server is away for longer, 0 for never; also the patience at the start")
 	f.BoolVar(&o.gzip, "gzip", false, "let the server compress its answers")
 	f.BoolVar(&o.byHash, "by-hash", false, "ask with debug_executionWitnessByBlockHash")
+	f.IntVar(&o.verify, "verify-every", 0, "prove the witness of each block whose number is a multiple of `N` complete; 0 proves none")
+	f.StringVar(&o.genesis, "genesis", "", "genesis `FILE` of a chain whose rules are not built in, for --verify-every")
 	f.StringVar(&o.out, "out", "", "append to `FILE` instead of writing to stdout")
 	cmd.RegisterFlagCompletionFunc("side", cobra.FixedCompletions(
 		[]string{string(sample.Baseline), string(sample.Test)}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
-// check finds what is wrong with the flags, and parses --from.
-func (o *collectOptions) check() (from *uint64, err error) {
+// heights are the parsed --from and --until; nil where they are not given.
+type heights struct{ from, until *uint64 }
+
+// check finds what is wrong with the flags, and parses the heights.
+func (o *collectOptions) check() (h heights, err error) {
 	const help = "verdict collect --help"
+	wrong := ""
 	switch {
 	case o.rpc == "":
-		return nil, fault.Newf(fault.Usage, "--rpc is missing").Hint("verdict collect --rpc http://127.0.0.1:8545")
+		return h, fault.Newf(fault.Usage, "--rpc is missing").Hint("verdict collect --rpc http://127.0.0.1:8545")
 	case o.side != "" && o.side != string(sample.Baseline) && o.side != string(sample.Test):
-		return nil, fault.Newf(fault.Usage, "--side %q: must be baseline or test", o.side).Hint(help)
+		wrong = fmt.Sprintf("--side %q: must be baseline or test", o.side)
+	case o.session < 0:
+		wrong = fmt.Sprintf("--session %d: must not be negative", o.session)
 	case o.blocks < 0:
-		return nil, fault.Newf(fault.Usage, "--blocks %d: must not be negative", o.blocks).Hint(help)
-	case o.blocks > 0 && o.endless:
-		return nil, fault.Newf(fault.Usage, "--blocks and --endless exclude each other").Hint(help)
+		wrong = fmt.Sprintf("--blocks %d: must not be negative", o.blocks)
+	case o.endless && (o.blocks > 0 || o.until != ""):
+		wrong = "--endless excludes --blocks and --until"
+	case o.warmUp < 0:
+		wrong = fmt.Sprintf("--warmup %d: must not be negative", o.warmUp)
+	case o.verify < 0:
+		wrong = fmt.Sprintf("--verify-every %d: must not be negative", o.verify)
 	case o.timeout <= 0:
-		return nil, fault.Newf(fault.Usage, "--timeout %v: must be positive", o.timeout).Hint(help)
+		wrong = fmt.Sprintf("--timeout %v: must be positive", o.timeout)
 	case o.settle < 0:
-		return nil, fault.Newf(fault.Usage, "--settle %v: must not be negative", o.settle).Hint(help)
+		wrong = fmt.Sprintf("--settle %v: must not be negative", o.settle)
 	case o.wait < 0:
-		return nil, fault.Newf(fault.Usage, "--wait %v: must not be negative", o.wait).Hint(help)
-	case o.from == "":
-		return nil, nil
+		wrong = fmt.Sprintf("--wait %v: must not be negative", o.wait)
 	}
-	// Base 0 takes 1000 and 0x3e8, as people and programs write them.
-	n, err := strconv.ParseUint(o.from, 0, 63)
+	if wrong == "" {
+		h.from, wrong = parseHeight("--from", o.from)
+	}
+	if wrong == "" {
+		h.until, wrong = parseHeight("--until", o.until)
+	}
+	if wrong == "" && h.from != nil && h.until != nil && *h.until < *h.from+uint64(o.warmUp) {
+		wrong = fmt.Sprintf("--until %d: nothing is left to measure from block %d on with %d of warm-up", *h.until, *h.from, o.warmUp)
+	}
+	if wrong != "" {
+		return h, fault.Newf(fault.Usage, "%s", wrong).Hint(help)
+	}
+	return h, nil
+}
+
+// parseHeight reads a block number as people and programs write them, 1000 or
+// 0x3e8; nothing is nil.
+func parseHeight(flag, text string) (n *uint64, wrong string) {
+	if text == "" {
+		return nil, ""
+	}
+	v, err := strconv.ParseUint(text, 0, 63)
 	if err != nil {
-		return nil, fault.Newf(fault.Usage, "--from %q: must be a block number", o.from).Hint(help)
+		return nil, fmt.Sprintf("%s %q: must be a block number", flag, text)
 	}
-	return &n, nil
+	return &v, ""
 }
 
 func runCollect(ctx context.Context, w World, o *collectOptions) (err error) {
-	from, err := o.check()
+	h, err := o.check()
 	if err != nil {
 		return err
 	}
@@ -123,8 +176,7 @@ func runCollect(ctx context.Context, w World, o *collectOptions) (err error) {
 		return fmt.Errorf("name of this host: %w", err)
 	}
 	sampler, err := collect.NewSampler(o.rpc, collect.Options{
-		Side:         sample.Side(o.side),
-		Host:         host,
+		Side: sample.Side(o.side), Host: host, Session: o.session, Swapped: o.swapped,
 		ByHash:       o.byHash,
 		MeterOptions: ethrpc.MeterOptions{Timeout: o.timeout, Gzip: o.gzip},
 	})
@@ -133,112 +185,136 @@ func runCollect(ctx context.Context, w World, o *collectOptions) (err error) {
 	}
 	defer sampler.Close()
 
-	c := collection{w: w, url: sampler.URL(), planned: o.blocks, ok: map[collectKey]bool{}, line: newStatusLine(w)}
+	c := collection{w: w, o: o, url: sampler.URL(), line: newStatusLine(w)}
 	if o.out != "" {
-		if err := c.openOut(o.out); err != nil {
+		if err := c.openOut(); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, c.out.Close()) }()
+		defer func() { err = errors.Join(err, c.closeOut()) }()
 	}
-	if err := c.preflight(ctx, sampler, o.wait); err != nil {
+	chainID, verifier, err := c.preflight(ctx, sampler)
+	if err != nil {
 		return err
 	}
 	err = collect.Follow(ctx, sampler, collect.FollowOptions{
-		Blocks:  o.blocks,
-		From:    from,
-		Settle:  o.settle,
-		Wait:    o.wait,
-		Known:   c.known,
-		Waiting: c.waiting,
+		From: h.from, Until: h.until, Blocks: o.blocks, WarmUp: uint64(o.warmUp), Live: o.live,
+		Past: c.past, Held: c.held, ChainID: chainID, Verifier: verifier,
+		Settle: o.settle, Wait: o.wait, Waiting: c.waiting,
 	}, c.record)
 	c.line.end()
 	c.line.say("%s", c.summary())
 	if err == nil && c.good == 0 {
-		return fmt.Errorf("none of %d samples is ok; the last one: %s", c.good+c.bad, c.last)
+		return c.nothing()
 	}
 	return err
 }
 
-type collectKey struct {
-	number uint64
-	hash   string
-}
-
 // collection is the state of one verdict collect.
 type collection struct {
-	w       World
-	url     string
-	planned int
-	// out is the samples file; nil for stdout.
-	out  *store.Lines
+	w   World
+	o   *collectOptions
+	url string
+	// out is the samples file, locked until unlock is called; nil for stdout.
+	out    *store.Lines
+	unlock func() error
+	// past is what the file held before.
+	past []collect.Done
 	line *statusLine
-	// ok holds the blocks that the file had before, and whether their samples
-	// are ok.
-	ok        map[collectKey]bool
-	good, bad int
+	// noted is when progress was last written to a log.
+	noted time.Time
+	// good and bad count the samples of blocks, warmUps those that do not count.
+	good, bad, warmUps, skipped int
 	// latencies are those of the ok samples, sorted.
 	latencies []time.Duration
 	last      string
 	synced    time.Time
 }
 
-// syncPause is how often samples are forced to the disk. Each time takes the
-// disk from the server that is measured.
-const syncPause = time.Minute
+const (
+	// syncPause is how often samples are forced to the disk. Each time takes
+	// the disk from the server that is measured.
+	syncPause = time.Minute
+	// logPause is how often progress is written where nobody watches it: a
+	// collector that runs for days must not fill the disk that it measures.
+	logPause = time.Minute
+)
 
 // openOut opens the samples file and learns which blocks it holds.
-func (c *collection) openOut(path string) error {
-	_, err := store.ReadLines(path, func(r sample.Record) error {
+func (c *collection) openOut() error {
+	path := c.o.out
+	unlock, err := collect.Lock(path)
+	if err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
+	_, err = store.ReadLines(path, func(r sample.Record) error {
 		if r.V != sample.Version || (r.Sample == nil) == (r.Gap == nil) {
 			return fmt.Errorf("not a sample record of version %d", sample.Version)
 		}
-		if s := r.Sample; s != nil && s.Status != sample.Skipped {
-			c.ok[collectKey{s.Number, s.Hash}] = s.Status == sample.OK
+		// Another session measures its blocks itself.
+		if s := r.Sample; s != nil && s.Side == sample.Side(c.o.side) && s.Session == c.o.session {
+			c.past = append(c.past, collect.DoneOf(s))
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fault.Newf(fault.Usage, "--out: %w", err)
+	if err != nil {
+		return errors.Join(fault.Newf(fault.Usage, "--out: %w", err), unlock())
 	}
 	out, torn, err := store.OpenLines(path)
 	if err != nil {
-		return fault.Newf(fault.Prerequisite, "--out: %w", err)
+		return errors.Join(fault.Newf(fault.Prerequisite, "--out: %w", err), unlock())
 	}
 	if torn > 0 {
 		c.line.say("%s: cut off %d bytes of a torn last line", path, torn)
 	}
-	c.out = out
+	c.out, c.unlock = out, unlock
 	return nil
 }
 
-// preflight checks the server, for as long as wait if it is not there yet.
-func (c *collection) preflight(ctx context.Context, s *collect.Sampler, wait time.Duration) error {
-	patient, cancel := context.WithTimeout(ctx, wait)
+func (c *collection) closeOut() error { return errors.Join(c.out.Close(), c.unlock()) }
+
+// preflight checks the server, for as long as --wait if it is not there yet. In
+// a collection that has begun, that wait is a gap like any other.
+func (c *collection) preflight(ctx context.Context, s *collect.Sampler) (chainID uint64, v *collect.Verifier, err error) {
+	patient, cancel := context.WithTimeout(ctx, c.o.wait)
 	defer cancel()
 	var server collect.Server
-	refusal := (*ethrpc.Error)(nil)
-	err := ethrpc.Until(patient, func(err error) bool { return errors.As(err, &refusal) || ctx.Err() != nil },
+	var refusal *ethrpc.Error
+	var absent time.Time
+	var reason error
+	err = ethrpc.Until(patient, func(err error) bool { return errors.As(err, &refusal) || ctx.Err() != nil },
 		func() (err error) {
 			server, err = s.Preflight(ctx)
+			if err != nil && absent.IsZero() && c.o.wait > 0 {
+				absent, reason = c.w.Now(), err
+				c.waiting(err)
+			}
 			return err
 		})
+	if !absent.IsZero() && len(c.past) > 0 {
+		err = errors.Join(err, c.record(s.Gap(absent, c.w.Now(), reason.Error())))
+	}
 	if err != nil {
-		return err
+		return 0, nil, err
 	}
 	c.line.say("%s: chain %d, head %d, %s", c.url, server.ChainID, server.Head, server.Version)
-	return nil
+	if want := c.o.chainID; want != 0 && want != server.ChainID {
+		return 0, nil, collect.WrongChain(c.url, server.ChainID, want)
+	}
+	v, err = collect.NewVerifier(c.o.verify, server.ChainID, c.o.genesis)
+	return server.ChainID, v, err
 }
 
-func (c *collection) known(number uint64, hash string) bool {
-	ok, known := c.ok[collectKey{number, hash}]
+// held counts a block that the file holds.
+func (c *collection) held(d collect.Done) {
 	switch {
-	case known && ok:
+	case d.WarmUp:
+		c.warmUps++
+	case d.Status == sample.OK:
 		c.good++
-	case known:
+	default:
 		c.bad++
-		c.last = fmt.Sprintf("block %d failed when it was measured before", number)
+		c.last = fmt.Sprintf("block %d failed when it was measured before", d.Number)
 	}
-	return known
 }
 
 func (c *collection) waiting(err error) {
@@ -255,36 +331,69 @@ func (c *collection) record(r sample.Record) error {
 		return nil
 	}
 	s := r.Sample
-	switch s.Status {
-	case sample.OK:
+	switch {
+	case s.Status == sample.Skipped:
+		c.skipped++
+		c.show(fmt.Sprintf("block %d skipped", s.Number))
+		return nil
+	case s.WarmUp:
+		c.warmUps++
+	case s.Status == sample.OK:
 		c.good++
 		at, _ := slices.BinarySearch(c.latencies, s.Latency())
 		c.latencies = slices.Insert(c.latencies, at, s.Latency())
-	case sample.Skipped:
-		c.line.show(fmt.Sprintf("block %d skipped", s.Number), false)
-		return nil
 	default:
 		c.bad++
+	}
+	if s.Status != sample.OK {
 		c.last = fmt.Sprintf("block %d: %s: %s", s.Number, s.Status, s.Failure.Message)
+		if c.isLog() {
+			c.show(c.last + "  " + c.summary())
+			return nil
+		}
 		c.line.say("%s", c.last)
 	}
-	c.line.show(fmt.Sprintf("block %d: %s  behind %d  %s", s.Number, outcome(s), s.BehindHead, c.summary()), false)
+	c.show(fmt.Sprintf("block %d: %s  behind %d  %s", s.Number, outcome(s), s.BehindHead, c.summary()))
 	return nil
 }
 
-func (c *collection) write(r sample.Record) error {
-	if c.out != nil {
-		if err := c.out.Append(r); err != nil {
-			return err
+// isLog reports whether what is said goes to a file that grows. The samples have
+// everything that is left out there.
+func (c *collection) isLog() bool { return c.out != nil && !c.line.terminal }
+
+// show shows the current state, if it is time to.
+func (c *collection) show(text string) {
+	if c.isLog() {
+		now := c.w.Now()
+		if now.Sub(c.noted) < logPause {
+			return
 		}
-		// A lost machine may cost the last samples, but not the last hour.
-		if now := c.w.Now(); now.Sub(c.synced) >= syncPause {
-			c.synced = now
-			return c.out.Sync()
-		}
-		return nil
+		c.noted = now
 	}
-	return writeRecord(c.w.Stdout, r)
+	c.line.show(text, c.isLog())
+}
+
+func (c *collection) write(r sample.Record) error {
+	if c.out == nil {
+		return writeRecord(c.w.Stdout, r)
+	}
+	if err := c.out.Append(r); err != nil {
+		return err
+	}
+	// A lost machine may cost the last samples, but not the last hour.
+	if now := c.w.Now(); now.Sub(c.synced) >= syncPause {
+		c.synced = now
+		return c.out.Sync()
+	}
+	return nil
+}
+
+// nothing is the error of a collection without one good sample.
+func (c *collection) nothing() error {
+	if c.bad == 0 {
+		return fmt.Errorf("no block was measured: %d skipped, %d of warm-up", c.skipped, c.warmUps)
+	}
+	return fmt.Errorf("none of %d samples is ok; the last one: %s", c.bad, c.last)
 }
 
 // outcome is what became of one sample, in a few words.
@@ -302,13 +411,17 @@ func milliseconds(d time.Duration) string {
 // summary is the state of the collection on one line.
 func (c *collection) summary() string {
 	text := fmt.Sprintf("%d samples", c.good+c.bad)
-	if c.planned > 0 {
-		text = fmt.Sprintf("%d/%d samples", c.good+c.bad, c.planned)
+	if c.o.blocks > 0 {
+		text = fmt.Sprintf("%d/%d samples", c.good+c.bad, c.o.blocks)
 	}
 	if n := len(c.latencies); n > 0 {
 		text += fmt.Sprintf(", median %s", milliseconds((c.latencies[(n-1)/2]+c.latencies[n/2])/2))
 	}
-	return text + fmt.Sprintf(", %d failed", c.bad)
+	text += fmt.Sprintf(", %d failed", c.bad)
+	if c.skipped > 0 {
+		text += fmt.Sprintf(", %d skipped", c.skipped)
+	}
+	return text
 }
 
 // writeRecord writes one record as a line, in one write.

@@ -36,18 +36,38 @@ const (
 
 // FollowOptions say what Follow measures and when it ends.
 type FollowOptions struct {
-	// Blocks ends it after so many blocks; 0 means never. A block that failed
-	// counts, and so does one that Known holds; a skipped one does not.
-	Blocks int
-	// From is the first block; nil means the next one to come.
+	// From is the first block. Nil means the first one of Past, or the next one
+	// to come.
 	From *uint64
+	// Until is the last block; nil means no last one. Two servers that are
+	// followed with the same Until end at the same height, whatever reorgs
+	// either of them has seen.
+	Until *uint64
+	// Blocks ends it after so many blocks; 0 means never. A block that failed
+	// counts, and so does one of Past; a skipped one and a warm-up do not.
+	Blocks int
+	// WarmUp is how many heights, from the first block on, are marked as
+	// warm-up.
+	WarmUp uint64
+	// Live has a block that is more than 120 behind the head skipped, also when
+	// From is old.
+	Live bool
+	// Past is what earlier calls have emitted for the same collection, in that
+	// order.
+	Past []Done
+	// Held is called for each block of Past as it is found to be done with; nil
+	// means nobody wants to know.
+	Held func(Done)
+	// ChainID is the chain that the server must be on; 0 means any.
+	ChainID uint64
+	// Verifier proves the witnesses that are due, after they were timed and
+	// before anything else is asked of the server; nil proves none.
+	Verifier *Verifier
 	// Settle is the pause between seeing a head and asking for its witness.
 	Settle time.Duration
 	// Wait ends it with an error when the server is away for longer; 0 means
 	// never.
 	Wait time.Duration
-	// Known says whether a block has been measured before; nil means no.
-	Known func(number uint64, hash string) bool
 	// Waiting is called when the server has gone away, once for each gap; nil
 	// means nobody wants to know.
 	Waiting func(error)
@@ -55,23 +75,26 @@ type FollowOptions struct {
 
 // Follow measures each new block of the server in order, and hands emit one
 // record for each sample and each gap, until the options end it, ctx ends or
-// emit returns an error.
+// emit returns an error. Called again with the same options, and with what it
+// had emitted as Past, it goes on where it was: see [Done].
 //
 // A server that goes away costs at most the sample that was under way, which
 // fails; Follow then waits for it, emits the gap when it is back, and goes on
 // where it was. A block more than 120 behind the head is skipped, and said to
-// be, unless From was given: then old blocks are what was asked for. After a
-// reorg the new blocks are measured too, as samples of their own.
+// be, unless From was that old when the collection began: then old blocks are
+// what was asked for. After a reorg the new blocks are measured too, as samples
+// of their own.
 func Follow(ctx context.Context, s *Sampler, o FollowOptions, emit func(sample.Record) error) error {
 	f := follower{
 		s: s, o: o, emit: emit,
+		held:  map[uint64][]Done{},
 		done:  map[blockKey]bool{},
 		chain: map[uint64]string{},
 		retry: minRetry,
 		pace:  maxPoll,
 	}
 	err := f.start(ctx)
-	for err == nil && (o.Blocks == 0 || f.count < o.Blocks) {
+	for err == nil && f.more() {
 		var pause time.Duration
 		if pause, err = f.step(ctx); err == nil && pause > 0 {
 			err = sleep(ctx, pause)
@@ -84,11 +107,6 @@ func Follow(ctx context.Context, s *Sampler, o FollowOptions, emit func(sample.R
 	return err
 }
 
-type blockKey struct {
-	number uint64
-	hash   string
-}
-
 // follower is the state of one Follow.
 type follower struct {
 	s    *Sampler
@@ -99,6 +117,11 @@ type follower struct {
 	// floor is the lowest height to measure, next the one that is due.
 	floor, next uint64
 	head        uint64
+	// historic says that no block is too old to be measured.
+	historic bool
+	// held are the blocks of the past that have not been come across yet, by
+	// height.
+	held map[uint64][]Done
 	// sightings tell when which head was first seen, oldest first.
 	sightings []sighting
 	// chain is what was measured at each height last, done every block that
@@ -129,6 +152,11 @@ type sighting struct {
 	at   time.Time
 }
 
+// more reports whether there is something left to measure.
+func (f *follower) more() bool {
+	return (f.o.Blocks == 0 || f.count < f.o.Blocks) && (f.o.Until == nil || f.next <= *f.o.Until)
+}
+
 // start learns the chain and where to begin.
 func (f *follower) start(ctx context.Context) error {
 	var err error
@@ -138,13 +166,15 @@ func (f *follower) start(ctx context.Context) error {
 	if err != nil {
 		return f.s.unusable(ctx, err)
 	}
-	f.sightings = []sighting{{f.head, time.Now()}}
-	f.floor = f.head + 1
-	if f.o.From != nil {
-		f.floor = *f.o.From
+	if want := f.o.ChainID; want != 0 && want != f.chainID {
+		return WrongChain(f.s.URL(), f.chainID, want)
 	}
-	f.next = f.floor
-	if f.next > f.head {
+	f.sightings = []sighting{{f.head, time.Now()}}
+	f.begin()
+	switch {
+	case f.o.From == nil && len(f.o.Past) == 0 && !f.more():
+		return fault.Newf(fault.Prerequisite, "%s is past the last block to measure, %d: its head is %d", f.s.URL(), *f.o.Until, f.head)
+	case f.next > f.floor || f.next > f.head:
 		return nil
 	}
 	if _, err := f.s.Block(ctx, f.next); errors.Is(err, ErrNoBlock) {
@@ -153,6 +183,12 @@ func (f *follower) start(ctx context.Context) error {
 		return f.s.unusable(ctx, err)
 	}
 	return nil
+}
+
+// WrongChain is the error of a server that is on another chain than the one
+// that was asked for.
+func WrongChain(url string, is, want uint64) error {
+	return fault.Newf(fault.Prerequisite, "%s is on chain %d, but chain %d is expected", url, is, want)
 }
 
 // step looks at the head and measures at most one block. It returns how long
@@ -174,7 +210,7 @@ func (f *follower) step(ctx context.Context) (pause time.Duration, err error) {
 		}
 		return f.idle(ctx), nil
 	}
-	if err := f.skip(); err != nil {
+	if err := f.skip(); err != nil || !f.more() {
 		return 0, err
 	}
 	seen := f.seen(f.next)
@@ -207,20 +243,21 @@ func (f *follower) take(ctx context.Context, block Block, seen time.Time) error 
 		f.next--
 		return nil
 	}
-	if !f.done[key] && f.o.Known != nil && f.o.Known(key.number, key.hash) {
-		f.done[key] = true
-		f.count++
-	}
+	f.comeAcross(key.number)
 	if f.done[key] {
 		f.settle(block)
 		return nil
 	}
-	out, _, err := f.s.Measure(ctx, Ask{Block: block, Seen: seen, Behind: f.head - key.number})
+	out, body, err := f.s.Measure(ctx, Ask{
+		Block: block, Seen: seen, Behind: f.head - key.number, WarmUp: f.isWarmUp(key.number),
+	})
 	if err != nil {
 		return err
 	}
-	f.done[key] = true
-	f.count++
+	if out.Status == sample.OK && f.o.Verifier.Due(key.number) {
+		f.o.Verifier.Prove(ctx, f.s.client, block, &out, body)
+	}
+	f.finish(key)
 	f.settle(block)
 	switch out.Status {
 	case sample.Unavailable, sample.Truncated:
@@ -230,6 +267,18 @@ func (f *follower) take(ctx context.Context, block Block, seen time.Time) error 
 		f.next = key.number // what is there now is measured next
 	}
 	return f.emit(sample.Record{V: sample.Version, Sample: &out})
+}
+
+// isWarmUp reports whether the samples of a height are warm-up. The height
+// decides and not a count, so that a restart changes nothing.
+func (f *follower) isWarmUp(number uint64) bool { return number-f.floor < f.o.WarmUp }
+
+// finish notes that a block is measured.
+func (f *follower) finish(key blockKey) {
+	f.done[key] = true
+	if !f.isWarmUp(key.number) {
+		f.count++
+	}
 }
 
 // linked reports whether block follows on what was measured below it.
@@ -331,32 +380,40 @@ func (f *follower) absent() (time.Duration, error) {
 
 // skip leaves out what is too far behind the head.
 func (f *follower) skip() error {
-	if f.o.From != nil || f.head-f.next <= maxBehind {
+	if f.historic || f.head-f.next <= maxBehind {
 		return nil
 	}
 	first := f.head - maxBehind
+	if f.o.Until != nil {
+		first = min(first, *f.o.Until+1)
+	}
 	for range maxSkipped {
-		if f.next == first {
+		if f.next >= first {
 			return nil
 		}
 		if err := f.emitSkipped(fmt.Sprintf("more than %d blocks behind the head", maxBehind)); err != nil {
 			return err
 		}
 	}
-	if f.next == first {
+	if f.next >= first {
 		return nil
 	}
 	now := time.Now()
 	reason := fmt.Sprintf("blocks %d to %d skipped: more than %d blocks behind the head", f.next, first-1, maxBehind)
 	f.next = first
-	return f.emitGap(now, now, reason)
+	return f.emit(f.s.Gap(now, now, reason))
 }
 
 func (f *follower) emitSkipped(reason string) error {
-	out := f.s.blank(Ask{Block: Block{Number: f.next}, Behind: f.head - f.next}, time.Now())
+	key := blockKey{number: f.next}
+	f.next++
+	if f.comeAcross(key.number) || f.done[key] {
+		return nil // a chain that shrank and grew again is no second time
+	}
+	f.done[key] = true
+	out := f.s.blank(Ask{Block: Block{Number: key.number}, Behind: f.head - key.number, WarmUp: f.isWarmUp(key.number)}, time.Now())
 	out.Status = sample.Skipped
 	out.Failure = &sample.Failure{Message: reason}
-	f.next++
 	return f.emit(sample.Record{V: sample.Version, Sample: &out})
 }
 
@@ -409,17 +466,7 @@ func (f *follower) endGap() error {
 	}
 	from := f.gapFrom
 	f.gapFrom = time.Time{}
-	return f.emitGap(from, time.Now(), f.gapReason.Error())
-}
-
-func (f *follower) emitGap(from, to time.Time, reason string) error {
-	return f.emit(sample.Record{V: sample.Version, Gap: &sample.Gap{
-		Side:       f.s.options.Side,
-		From:       from.UTC(),
-		OffsetNS:   int64(from.Sub(f.s.start)),
-		DurationNS: int64(to.Sub(from)),
-		Reason:     reason,
-	}})
+	return f.emit(f.s.Gap(from, time.Now(), f.gapReason.Error()))
 }
 
 // sleep waits for d or for the end of ctx.

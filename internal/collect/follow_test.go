@@ -131,7 +131,7 @@ func TestFollow_newBlocksInOrder(t *testing.T) {
 
 func TestFollow_from(t *testing.T) {
 	node := startNode(t, 300)
-	f := follow(t, node, FollowOptions{Blocks: 3, From: ptr(10)})
+	f := follow(t, node, FollowOptions{Until: ptr(12), From: ptr(10)})
 	f.expect("10 ok", "11 ok", "12 ok") // old, but asked for
 	if err := f.end(); err != nil {
 		t.Error(err)
@@ -154,22 +154,6 @@ func TestFollow_failedBlocksCount(t *testing.T) {
 	f.expect("1 ok", "2 rpc-error", "3 malformed", "4 unavailable", "5 ok")
 	if err := f.end(); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestFollow_known(t *testing.T) {
-	node := startNode(t, 9)
-	known := map[string]bool{node.Hash(1): true, node.Hash(3): true}
-	f := follow(t, node, FollowOptions{
-		Blocks: 4, From: ptr(1),
-		Known: func(_ uint64, hash string) bool { return known[hash] },
-	})
-	f.expect("2 ok", "4 ok")
-	if err := f.end(); err != nil {
-		t.Error(err)
-	}
-	if n := len(f.records); n > 0 {
-		t.Errorf("%d records too many", n)
 	}
 }
 

@@ -33,9 +33,11 @@ const callTimeout = 10 * time.Second
 
 // Options say how a Sampler measures.
 type Options struct {
-	// Side and Host go into each sample as they are.
-	Side sample.Side
-	Host string
+	// Side, Host, Session and Swapped go into each sample as they are.
+	Side    sample.Side
+	Host    string
+	Session int
+	Swapped bool
 	// ByHash asks with debug_executionWitnessByBlockHash instead of by number.
 	ByHash bool
 	ethrpc.MeterOptions
@@ -300,6 +302,8 @@ func (s *Sampler) blank(ask Ask, at time.Time) sample.Sample {
 		BehindHead:   ask.Behind,
 		Order:        ask.Order,
 		WarmUp:       ask.WarmUp,
+		Session:      s.options.Session,
+		Swapped:      s.options.Swapped,
 		GasUsed:      ask.Block.GasUsed,
 		Transactions: ask.Block.Transactions,
 	}
@@ -307,6 +311,17 @@ func (s *Sampler) blank(ask Ask, at time.Time) sample.Sample {
 		out.SinceHeadNS = int64(at.Sub(ask.Seen))
 	}
 	return out
+}
+
+// Gap is the record of a stretch of time in which the server did not answer.
+func (s *Sampler) Gap(from, to time.Time, reason string) sample.Record {
+	return sample.Record{V: sample.Version, Gap: &sample.Gap{
+		Side:       s.options.Side,
+		From:       from.UTC(),
+		OffsetNS:   int64(from.Sub(s.start)),
+		DurationNS: int64(to.Sub(from)),
+		Reason:     reason,
+	}}
 }
 
 // decode parses the answer into its counts and digests and finds out whether
