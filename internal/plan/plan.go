@@ -30,6 +30,18 @@ type Step struct {
 	Host string `json:"host"`
 	// Side is the side that the step belongs to, if to one alone.
 	Side sample.Side `json:"side,omitempty"`
+	// Build is the side whose build a step of a live run makes or starts; the
+	// server that it does so on is that of Side.
+	Build sample.Side `json:"build,omitempty"`
+	// Session is the session that a step of a live run belongs to, from 1; 0
+	// for none.
+	Session int `json:"session,omitempty"`
+	// Together says that the step is carried out at the same time as the one
+	// before it, on another host.
+	Together bool `json:"together,omitempty"`
+	// OnRequest says that the step is not part of the run: it is carried out
+	// when the run is ended with --stop.
+	OnRequest bool `json:"on_request,omitempty"`
 	// Control says that the step belongs to the A/A control.
 	Control bool   `json:"control,omitempty"`
 	Purpose string `json:"purpose"`
@@ -70,13 +82,19 @@ const Temp = "TEMP"
 // This is the host of everything that runs on this machine.
 const This = "localhost"
 
-// Make is the plan of w, whose encoding has the given hash.
+// Make is the plan of w, whose encoding has the given hash and which Check has
+// nothing against.
 func Make(w *spec.Witness, specHash string) Plan {
 	p := Plan{V: 1, Workflow: w.Workflow, SpecHash: specHash}
-	if w.Control > 0 {
-		p.Steps = append(p.Steps, aa(w)...)
+	if w.Place == spec.Live {
+		p.Steps = live(w)
+		return p
 	}
-	p.Steps = append(p.Steps, session(w)...)
+	if Away(w) {
+		p.Steps = away(w)
+	} else {
+		p.Steps = driven(w)
+	}
 	p.Steps = append(p.Steps, Step{
 		ID: Report, Host: This,
 		Purpose: "pair the samples, decide, and write the reports",
@@ -85,11 +103,27 @@ func Make(w *spec.Witness, specHash string) Plan {
 	return p
 }
 
+// driven is the steps up to the report of a run that this program measures
+// itself.
+func driven(w *spec.Witness) []Step {
+	var steps []Step
+	if w.Place == spec.Devnet {
+		steps = append(steps, devnetBuilds(w, described(w))...)
+	}
+	if w.Control > 0 {
+		steps = append(steps, aa(w)...)
+	}
+	return append(steps, session(w)...)
+}
+
 // session is the steps of one uninterrupted stretch of measurement.
 func session(w *spec.Witness) []Step {
 	var steps []Step
-	if w.Place == spec.Local {
+	switch w.Place {
+	case spec.Local:
 		steps = append(steps, node(w, sample.Baseline), node(w, sample.Test))
+	case spec.Devnet:
+		steps = append(steps, devnet(w, described(w))...)
 	}
 	steps = append(steps, preflight(w))
 	if w.WarmUp > 0 {
@@ -116,10 +150,10 @@ func aa(w *spec.Witness) []Step {
 			s.Argv[j] = strings.Replace(arg, Temp+"/"+string(s.Side), Temp+"/"+control+string(s.Side), 1)
 		}
 	}
-	if w.Place == spec.Local {
+	if Driven(w.Place) {
 		steps = append(steps, Step{
 			ID: control + Stop, Host: This, Control: true,
-			Purpose: "stop the two nodes of the A/A control",
+			Purpose: "stop the two programs of the A/A control",
 			Check:   "their processes have ended",
 		})
 	}
@@ -150,6 +184,10 @@ func node(w *spec.Witness, side sample.Side) Step {
 	}
 }
 
+// Driven reports whether verdict starts both sides of a run in that place and
+// makes their blocks.
+func Driven(p spec.Place) bool { return p == spec.Local || p == spec.Devnet }
+
 // network is the built-in chain that has what the load calls.
 func network(l spec.Load) string {
 	switch l {
@@ -175,7 +213,7 @@ func preflight(w *spec.Witness) Step {
 
 func measure(w *spec.Witness) Step {
 	how := "as the two servers see new blocks"
-	if w.Place == spec.Local {
+	if Driven(w.Place) {
 		how = fmt.Sprintf("each filled to %s Mgas of %s and delivered to both sides, the next when the last is measured",
 			strconv.FormatFloat(float64(w.GasPerBlock)/1e6, 'f', -1, 64), w.Load)
 	}
@@ -206,6 +244,9 @@ func (p Plan) Text() string {
 	fmt.Fprintf(&b, "Plan of a %s run: %d steps. Nothing has been done.\n", p.Workflow, len(p.Steps))
 	for i, s := range p.Steps {
 		fmt.Fprintf(&b, "\n%d. %s on %s\n   %s\n", i+1, s.ID, s.Host, s.Purpose)
+		if s.OnRequest {
+			b.WriteString("   only when asked for: verdict witness --stop RUN\n")
+		}
 		if len(s.Argv) > 0 {
 			fmt.Fprintf(&b, "   $ %s\n", strings.Join(s.Argv, " "))
 		}
