@@ -86,7 +86,7 @@ func startGeth(t *testing.T, dir string) node {
 
 // freePort is a port that was free a moment ago, for programs that cannot
 // choose one themselves and say which.
-func freePort(t *testing.T) string {
+func freePort(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -36,6 +36,8 @@ type Options struct {
 	Version string
 	// Progress is called often; it decides what to show.
 	Progress func(Progress)
+	// Servers is what a live run needs; nil elsewhere.
+	Servers *Servers
 	// Report writes the reports, before the manifest is written.
 	Report func(store.Manifest, *compare.Result) error
 }
@@ -70,9 +72,11 @@ type Progress struct {
 type runner struct {
 	Options
 	manifest store.Manifest
-	local    *host.Local
+	local    *host.Children
 	temp     string
 	nodes    [2]*node
+	// builds are the programs of a devnet's sides, nil until they are known.
+	builds   [2]*build
 	meters   [2]*meter
 	source   source
 	verifier *verifier
@@ -97,7 +101,13 @@ type source interface {
 // however it ends, once both sides have been reached; the error says why the
 // run is incomplete.
 func Witness(ctx context.Context, o Options) error {
-	r := &runner{Options: o, local: host.NewLocal(), orders: newOrders(o.Spec.Seed)}
+	if o.Spec.Place == spec.Live {
+		return witnessLive(ctx, o)
+	}
+	if plan.Away(&o.Spec) {
+		return witnessAway(ctx, o)
+	}
+	r := newRunner(o)
 	defer r.local.Close()
 	err := r.prepare()
 	if err == nil {
@@ -105,6 +115,10 @@ func Witness(ctx context.Context, o Options) error {
 	}
 	err = errors.Join(withCause(ctx, err), r.cleanUp(), r.removeTemp())
 	return errors.Join(err, r.finish(err))
+}
+
+func newRunner(o Options) *runner {
+	return &runner{Options: o, local: host.NewChildren(), orders: newOrders(o.Spec.Seed)}
 }
 
 // withCause replaces a bare cancellation by why it was cancelled.
@@ -181,7 +195,16 @@ func (r *runner) steps(ctx context.Context) error {
 func (r *runner) do(ctx context.Context, s plan.Step) (detail string, err error) {
 	r.control = r.controlOf(s)
 	switch s.Kind() {
+	case plan.BuildRef + string(s.Side):
+		return r.buildRef(ctx, s)
+	case plan.Genesis:
+		return "", r.writeGenesis()
+	case plan.Init + string(s.Side):
+		return "", r.initProgram(ctx, s)
 	case plan.StartNode + string(s.Side):
+		if r.Spec.Place == spec.Devnet {
+			return r.startProgram(ctx, s)
+		}
 		return r.startNode(s)
 	case plan.Preflight:
 		return "", r.preflight(ctx)
@@ -239,14 +262,17 @@ func (r *runner) finish(failure error) error {
 	if failure != nil {
 		r.manifest.State, r.manifest.Reason = store.Incomplete, firstLine(failure)
 	}
-	if len(r.records[0])+len(r.records[1]) == 0 && failure != nil {
+	if !r.measured() && failure != nil {
 		// Nothing was measured, so there is nothing to report.
 		return r.Run.WriteJSON(store.ManifestName, r.manifest)
 	}
-	result := compare.Analyze(r.records, compare.RuleOf(&r.Spec))
-	r.manifest.Verdict = result.Verdict.String()
 	err := r.Run.Journal(plan.Report, store.Started, "")
+	var result *compare.Result
 	if err == nil {
+		result, err = r.result()
+	}
+	if err == nil {
+		r.manifest.Verdict = result.Verdict.String()
 		err = r.Report(r.manifest, result)
 	}
 	if err != nil {
@@ -256,4 +282,17 @@ func (r *runner) finish(failure error) error {
 		return err
 	}
 	return r.Run.WriteJSON(store.ManifestName, r.manifest)
+}
+
+// measured reports whether there is anything to report.
+func (r *runner) measured() bool {
+	return len(r.records[0])+len(r.records[1]) > 0 || r.byReplay() && r.replayed()
+}
+
+// result analyzes what was stored, by the registered rule.
+func (r *runner) result() (*compare.Result, error) {
+	if r.byReplay() {
+		return r.replayResult()
+	}
+	return compare.Analyze(r.records, compare.RuleOf(&r.Spec)), nil
 }

@@ -32,15 +32,18 @@ const (
 	stopGrace  = 20 * time.Second
 )
 
-// node is a built-in node that the run started.
+// node is an execution client that the run started.
 type node struct {
 	side    sample.Side
 	process *host.Process
-	// addresses is the file that the node writes when it is ready.
+	// addresses is the file that the built-in node writes when it is ready.
 	addresses string
+	// at is where another program was told to listen; nil for the built-in
+	// node.
+	at *endpoints
 }
 
-// endpoints is the content of that file.
+// endpoints are where a node listens, and the content of that file.
 type endpoints struct {
 	RPC    string `json:"rpc"`
 	Engine string `json:"engine"`
@@ -80,20 +83,30 @@ func (r *runner) startNode(s plan.Step) (detail string, err error) {
 
 func (r *runner) jwtFile() string { return filepath.Join(r.temp, "jwt.hex") }
 
-// ready waits until the node has written its addresses, for as long as patience.
+// listens returns where the node listens, once it does.
+func (n *node) listens(ctx context.Context) (e endpoints, ok bool, err error) {
+	if n.at != nil {
+		return *n.at, n.at.answers(ctx), nil
+	}
+	raw, err := os.ReadFile(n.addresses)
+	if err != nil {
+		return e, false, nil
+	}
+	if err := json.Unmarshal(raw, &e); err != nil {
+		return e, false, fmt.Errorf("addresses of the %s node: %w", n.side, err)
+	}
+	return e, true, nil
+}
+
+// ready waits until the node listens, for as long as patience.
 func (n *node) ready(ctx context.Context, patience time.Duration) (endpoints, error) {
 	limit := time.NewTimer(patience)
 	defer limit.Stop()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		raw, err := os.ReadFile(n.addresses)
-		if err == nil {
-			var e endpoints
-			if err := json.Unmarshal(raw, &e); err != nil {
-				return e, fmt.Errorf("addresses of the %s node: %w", n.side, err)
-			}
-			return e, nil
+		if e, ok, err := n.listens(ctx); ok || err != nil {
+			return e, err
 		}
 		select {
 		case <-tick.C:
@@ -107,7 +120,8 @@ func (n *node) ready(ctx context.Context, patience time.Duration) (endpoints, er
 	}
 }
 
-// chain is the source of a local run: the chain driver over both nodes.
+// chain is the source of a local or devnet run: the chain driver over both
+// nodes.
 type chain struct {
 	driver   *drive.Driver
 	nodes    [2]*node
@@ -142,6 +156,9 @@ func (r *runner) openChain(ctx context.Context) (*chain, [2]string, error) {
 	// Building executes a block once more than importing it, which warms the
 	// builder's caches. In turns, that favors neither side.
 	driver, err := drive.Open(ctx, drive.Options{Clients: clients, Rotate: true, Seed: r.Spec.Seed})
+	if r.Spec.Place == spec.Devnet {
+		err = r.fitting(ctx, driver, clients, err)
+	}
 	if err != nil {
 		return nil, urls, err
 	}
@@ -156,7 +173,7 @@ func (r *runner) openChain(ctx context.Context) (*chain, [2]string, error) {
 	return &chain{driver, r.nodes, r.Spec.Settle, r.Spec.Patience}, urls, driver.Offer(ctx, stream, r.Spec.GasPerBlock)
 }
 
-// streamOf is the load of a local run, on the chain that the plan starts for
+// streamOf is the load of such a run, on the chain that the plan starts for
 // it.
 func streamOf(s *spec.Witness) (load.StreamOptions, error) {
 	var codes, slots uint64

@@ -101,7 +101,7 @@ func (r *runner) measure(ctx context.Context, s plan.Step, n int) (err error) {
 		if last, err = r.pair(ctx, t, warmUp); err != nil {
 			return err
 		}
-		if r.Spec.Place != spec.Local {
+		if !plan.Driven(r.Spec.Place) {
 			// The next block may be long in coming.
 			err, last = r.settle(last), nil
 			if err != nil {

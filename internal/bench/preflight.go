@@ -11,6 +11,7 @@ import (
 	"github.com/verdict-bench/verdict/internal/collect"
 	"github.com/verdict-bench/verdict/internal/ethrpc"
 	"github.com/verdict-bench/verdict/internal/fault"
+	"github.com/verdict-bench/verdict/internal/plan"
 	"github.com/verdict-bench/verdict/internal/sample"
 	"github.com/verdict-bench/verdict/internal/spec"
 	"github.com/verdict-bench/verdict/internal/stateless"
@@ -24,7 +25,7 @@ func (r *runner) preflight(ctx context.Context) error {
 	if r.control != "" {
 		urls[1] = urls[0]
 	}
-	if r.Spec.Place == spec.Local {
+	if plan.Driven(r.Spec.Place) {
 		c, local, err := r.openChain(ctx)
 		if err != nil {
 			return r.explain(err)
@@ -145,8 +146,12 @@ func (r *runner) inspect(ctx context.Context) (chainID uint64, err error) {
 func (r *runner) describe(i int, version string) {
 	s, m := &r.manifest.Sides[i], r.Spec.Side(sample.Sides[i])
 	s.RPC = r.meters[i].sampler.URL()
-	s.Version, s.Ref, s.Witness = version, m.Ref, string(m.Witness)
-	if m.Witness != "" {
+	s.Version, s.Witness = version, string(m.Witness)
+	switch {
+	case r.Spec.Place == spec.Devnet: // startProgram has told
+	case m.Witness == "":
+		s.Ref = m.Ref
+	default:
 		s.Ref = fmt.Sprintf("built-in node, witnesses %s", m.Witness)
 	}
 	u, err := url.Parse(s.RPC)

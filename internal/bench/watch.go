@@ -7,7 +7,6 @@ import (
 	"github.com/verdict-bench/verdict/internal/compare"
 	"github.com/verdict-bench/verdict/internal/plan"
 	"github.com/verdict-bench/verdict/internal/sample"
-	"github.com/verdict-bench/verdict/internal/spec"
 )
 
 // watch follows one stretch of measurement.
@@ -67,7 +66,7 @@ func (r *runner) controlOf(s plan.Step) sample.Control {
 	switch {
 	case !s.Control:
 		return ""
-	case r.Spec.Place == spec.Local:
+	case plan.Driven(r.Spec.Place):
 		return sample.TwoPlaces
 	}
 	return sample.OnePlace
@@ -80,7 +79,7 @@ func (r *runner) measureControl(ctx context.Context, s plan.Step) (detail string
 	}
 	shows := compare.Analyze(r.records, compare.RuleOf(&r.Spec)).Control.String()
 	r.Progress(Progress{Phase: s.ID, Message: "A/A control: " + shows})
-	if r.Spec.Place != spec.Local {
+	if !plan.Driven(r.Spec.Place) {
 		// The same servers go on; only what was opened for the control ends.
 		return shows, r.cleanUp()
 	}

@@ -131,10 +131,13 @@ Exit status: 0 done, 1 something in the run failed, 2 bad usage, 3 regression
 	root.SetOut(w.Stdout)
 	root.SetErr(w.Stderr)
 	root.CompletionOptions.HiddenDefaultCmd = false
+	root.Version = version()
+	// Declared here, so that it gets no one-letter form.
+	root.Flags().Bool("version", false, "print the version")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fault.Newf(fault.Usage, "%v", err).Hint("%s --help", cmd.CommandPath())
 	})
-	root.AddCommand(newDevnet(w), newWitness(w), newCollect(w), newLoad(w), newReport(w), newCompare(w), newCheck(w))
+	root.AddCommand(newDevnet(w), newWitness(w), newCollect(w), newLoad(w), newReport(w), newCompare(w), newCheck(w), newDoctor(w))
 	usageErrors(root)
 	return root
 }

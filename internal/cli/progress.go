@@ -84,14 +84,15 @@ type progress struct {
 	w       World
 	line    *statusLine
 	started time.Time
-	phase   string
+	// seen are the phases so far: some go on at the same time.
+	seen map[string]bool
 }
 
 // worthNoting is longer than the time between blocks usually is.
 const worthNoting = 15 * time.Second
 
 func newProgress(w World) *progress {
-	return &progress{w: w, line: newStatusLine(w), started: w.Now()}
+	return &progress{w: w, line: newStatusLine(w), started: w.Now(), seen: make(map[string]bool)}
 }
 
 // update shows u if it is time to, and always when a phase begins or ends.
@@ -100,8 +101,8 @@ func (p *progress) update(u bench.Progress) {
 		p.line.say("%s", u.Message)
 		return
 	}
-	news := u.Phase != p.phase || u.Planned > 0 && u.Done == u.Planned
-	p.phase = u.Phase
+	news := !p.seen[u.Phase] || u.Planned > 0 && u.Done == u.Planned
+	p.seen[u.Phase] = true
 	p.line.show(progressLine(u, p.w.Now().Sub(p.started)), news)
 }
 

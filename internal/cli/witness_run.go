@@ -20,7 +20,13 @@ import (
 )
 
 func runWitness(ctx context.Context, w World, o *witnessOptions) error {
-	s, err := o.resolve()
+	if o.control.resume != "" || o.stopRun() != "" {
+		return takeUp(ctx, w, o)
+	}
+	s, err := o.resolve(ctx, w)
+	if err == nil {
+		err = plan.Check(&s)
+	}
 	if err != nil {
 		return err
 	}
@@ -43,22 +49,29 @@ func runWitness(ctx context.Context, w World, o *witnessOptions) error {
 		_, err := io.WriteString(w.Stdout, p.Text())
 		return err
 	}
-	executable, err := w.Executable()
-	if err != nil {
-		return fmt.Errorf("finding this program's own file: %w", err)
+	if err := errors.Join(o.checkApprovals(w, &p), o.confirm(ctx, w, &s, &p)); err != nil {
+		return err
 	}
 	run, err := createRun(w, o.out, &s)
 	if err != nil {
 		return err
 	}
 	defer run.Close()
-	dir := run.Dir()
+	return carryOut(ctx, w, o, run, s, encoded, p, o.liveServers(w))
+}
+
+// carryOut does what the plan says and shows how it goes and what came out.
+func carryOut(ctx context.Context, w World, o *witnessOptions, run *store.Run, s spec.Witness, encoded []byte, p plan.Plan, servers *bench.Servers) error {
+	executable, err := w.Executable()
+	if err != nil {
+		return fmt.Errorf("finding this program's own file: %w", err)
+	}
 	progress := newProgress(w)
-	done := &report.Run{Dir: dir}
+	done := &report.Run{Dir: run.Dir()}
 	benchErr := bench.Witness(ctx, bench.Options{
 		Spec: s, SpecYAML: encoded, Plan: p, Run: run,
 		Executable: executable, Now: w.Now, Version: version(),
-		Progress: progress.update,
+		Progress: progress.update, Servers: servers,
 		Report: func(m store.Manifest, r *compare.Result) error {
 			done.Manifest, done.Result = m, r
 			return writeReports(run, done)

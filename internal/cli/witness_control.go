@@ -1,0 +1,237 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/verdict-bench/verdict/internal/bench"
+	"github.com/verdict-bench/verdict/internal/fault"
+	"github.com/verdict-bench/verdict/internal/host"
+	"github.com/verdict-bench/verdict/internal/inspect"
+	"github.com/verdict-bench/verdict/internal/plan"
+	"github.com/verdict-bench/verdict/internal/report"
+	"github.com/verdict-bench/verdict/internal/shell"
+	"github.com/verdict-bench/verdict/internal/spec"
+	"github.com/verdict-bench/verdict/internal/store"
+)
+
+// runControl are the flags that begin, take up and end a run.
+type runControl struct {
+	resume  string
+	approve []string
+	yes     bool
+}
+
+func (o *witnessOptions) addRunFlags(cmd *cobra.Command) {
+	f, c := cmd.Flags(), &o.control
+	f.StringVar(&c.resume, "resume", "", "go on with the live run in this `DIR`ectory, after an interrupt, a crash or a lost connection")
+	f.StringArrayVar(&c.approve, "approve", nil, "approve the `STEP` of the plan that destroys something, by its name; repeatable")
+	f.BoolVar(&c.yes, "yes", false, "begin without asking; destroys nothing without --approve")
+	cmd.MarkFlagDirname("resume")
+}
+
+// checkApprovals refuses an approval of what the plan does not have, and, where
+// nobody can be asked, a plan with something that was not approved.
+func (o *witnessOptions) checkApprovals(w World, p *plan.Plan) error {
+	destructive := p.Destructive()
+	var names, open []string
+	for _, s := range destructive {
+		names = append(names, s.ID)
+		if !slices.Contains(o.control.approve, s.ID) {
+			open = append(open, fmt.Sprintf("%s: %s", s.ID, s.Destroys))
+		}
+	}
+	for _, name := range o.control.approve {
+		if !slices.Contains(names, name) {
+			return fault.Newf(fault.Usage, "--approve %s: the plan has no step of that name that destroys something", name).
+				Hint("verdict witness ... --dry-run shows the plan")
+		}
+	}
+	if len(open) > 0 && !o.canAsk(w) {
+		e := fault.Newf(fault.Usage, "the plan destroys something, and nobody can be asked:\n%s", strings.Join(open, "\n"))
+		for _, s := range destructive {
+			e = e.Hint("--approve %s", s.ID)
+		}
+		return e
+	}
+	return nil
+}
+
+// canAsk reports whether there is somebody to ask.
+func (o *witnessOptions) canAsk(w World) bool {
+	_, ok := o.terminal(w)
+	return ok
+}
+
+// approver asks for the approval of one step, whose name has to be typed.
+func (o *witnessOptions) approver(w World) func(context.Context, plan.Step, string) error {
+	return func(ctx context.Context, s plan.Step, seen string) error {
+		if slices.Contains(o.control.approve, s.ID) {
+			return nil
+		}
+		refused := fault.Newf(fault.Usage, "the step %s was not approved: nothing was deleted", s.ID).
+			Hint("--approve %s", s.ID)
+		if !o.canAsk(w) {
+			return refused
+		}
+		fmt.Fprintf(w.Stderr, "\nThis step destroys something and needs your approval.\n  step      %s on %s\n  purpose   %s\n  found     %s\n  destroys  %s\n",
+			s.ID, s.Host, s.Purpose, report.Clean(seen), s.Destroys)
+		answer, err := askLine(ctx, w, fmt.Sprintf("Type %s to approve it, anything else to end the run: ", s.ID))
+		if err != nil {
+			return err
+		}
+		if answer != s.ID {
+			return refused
+		}
+		return nil
+	}
+}
+
+// askLine asks a question at the terminal.
+func askLine(ctx context.Context, w World, question string) (string, error) {
+	fmt.Fprint(w.Stderr, question)
+	type line struct {
+		text string
+		err  error
+	}
+	answer := make(chan line, 1)
+	// A read from a terminal cannot be interrupted; the process ends with it.
+	go func() {
+		text, err := bufio.NewReader(w.Stdin).ReadString('\n')
+		answer <- line{strings.TrimSpace(text), err}
+	}()
+	select {
+	case l := <-answer:
+		if l.err != nil && !errors.Is(l.err, io.EOF) {
+			return "", fmt.Errorf("reading the answer: %w", l.err)
+		}
+		return l.text, nil
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	}
+}
+
+// confirm shows what a live run is going to do, and asks whether to begin.
+func (o *witnessOptions) confirm(ctx context.Context, w World, s *spec.Witness, p *plan.Plan) error {
+	if s.Place != spec.Live || o.control.yes || !o.canAsk(w) {
+		return nil
+	}
+	fmt.Fprintf(w.Stderr, "\n%d steps on %s (baseline) and %s (test):\n", len(p.Steps), s.Baseline.Host, s.Test.Host)
+	for _, step := range p.Steps {
+		mark := ""
+		if step.Destroys != "" {
+			mark = "  DESTROYS: " + step.Destroys
+		}
+		fmt.Fprintf(w.Stderr, "  %-28s %s%s\n", step.ID, step.Host, mark)
+	}
+	fmt.Fprintln(w.Stderr, "--dry-run shows each with its exact script.")
+	answer, err := askLine(ctx, w, "Begin? [Y/n] ")
+	if err != nil {
+		return err
+	}
+	if answer != "" && !strings.EqualFold(answer, "y") && !strings.EqualFold(answer, "yes") {
+		return fault.Newf(fault.Interrupted, "not begun")
+	}
+	return nil
+}
+
+// servers is what a live run needs of this machine.
+func (o *witnessOptions) liveServers(w World) *bench.Servers {
+	return &bench.Servers{
+		Host: func(alias string) (host.Host, error) {
+			return host.NewSSH(alias, host.SSHOptions{Config: o.sshConfig, Interactive: o.canAsk(w)})
+		},
+		Program: inspect.Binary(w.Executable, o.hostBinary),
+		Approve: o.approver(w),
+	}
+}
+
+// stopRun is the directory of --stop RUN; empty when --stop is a rule.
+func (o *witnessOptions) stopRun() string {
+	value := o.flags.Flags().Lookup("stop").Value.String()
+	if value == string(spec.AtPlanned) || value == string(spec.Auto) {
+		return ""
+	}
+	if info, err := os.Stat(value); err != nil || !info.IsDir() {
+		return "" // resolve says what is wrong with it
+	}
+	return value
+}
+
+// takeUp goes on with a run, or ends it.
+func takeUp(ctx context.Context, w World, o *witnessOptions) error {
+	dir, stop := o.control.resume, false
+	if end := o.stopRun(); end != "" {
+		if dir != "" {
+			return fault.Newf(fault.Usage, "--resume and --stop RUN exclude each other")
+		}
+		dir, stop = end, true
+	}
+	run, err := store.Open(dir, w.Now)
+	if err != nil {
+		return err
+	}
+	defer run.Close()
+	r, err := readBegun(dir)
+	if err != nil {
+		return err
+	}
+	if r.complete && !(stop && r.spec.Servers.Keep) {
+		return fault.Newf(fault.Usage, "the run %s is complete", dir).Hint("verdict report %s", shell.Quote(dir))
+	}
+	servers := o.liveServers(w)
+	servers.Resume, servers.Stop = true, stop
+	return carryOut(ctx, w, o, run, r.spec, r.encoded, r.plan, servers)
+}
+
+// begun is a run that was begun before.
+type begun struct {
+	spec    spec.Witness
+	encoded []byte
+	plan    plan.Plan
+	// complete says that it has its report.
+	complete bool
+}
+
+// readBegun reads what a run in dir was going to do.
+func readBegun(dir string) (b begun, err error) {
+	data, err := store.Read(dir)
+	if err != nil {
+		return b, err
+	}
+	b.encoded, b.complete = data.Spec, data.Manifest.State == store.Complete
+	if b.spec, err = spec.Decode(data.Spec); err != nil {
+		return b, err
+	}
+	if b.spec.Place != spec.Live && !plan.Away(&b.spec) {
+		return b, fault.Newf(fault.Usage, "a %s run cannot be taken up again: its programs, or its view of the servers, ended with it", b.spec.Place).
+			Hint("verdict witness %s   # start it anew", shell.Quote(filepath.Join(dir, store.SpecName)))
+	}
+	raw, err := os.ReadFile(filepath.Join(dir, store.PlanName))
+	if err != nil {
+		return b, fault.Newf(fault.Usage, "run %s: %w", dir, err)
+	}
+	stored := struct {
+		plan.Plan
+		Hash string `json:"hash"`
+	}{}
+	if err := json.Unmarshal(raw, &stored); err != nil {
+		return b, fault.Newf(fault.Usage, "%s: %w", filepath.Join(dir, store.PlanName), err)
+	}
+	if stored.Plan.Hash() != stored.Hash {
+		return b, fault.Newf(fault.Usage, "%s is not the plan that was approved: its hash differs", filepath.Join(dir, store.PlanName)).
+			Hint("start a new run")
+	}
+	b.plan = stored.Plan
+	return b, nil
+}
