@@ -104,6 +104,8 @@ func startFleet(t testing.TB, slot string) *fleet {
 		bin := filepath.Join(home, "bin")
 		writeFile(t, filepath.Join(bin, "lighthouse"), "#!/bin/bash\nif [ \"$1\" = --version ]; then echo 'Lighthouse v0.0.0'; exit; fi\nexec "+verdict+" devnet beacon \"$@\"\n", 0o755)
 		writeFile(t, filepath.Join(home, "secrets", "jwt.hex"), "0x"+strings.Repeat("5a", 32), 0o600)
+		writeFile(t, filepath.Join(bin, "cargo"), "#!/bin/sh\nexec sh build.sh\n", 0o755)
+		makeReplay(t, filepath.Join(home, "ethrex-replay"), verdict)
 		f.Host(alias).Profile("", bin)
 		git(t, home, "clone", "-q", filepath.Join(f.dir, "remote.git"), "ethrex")
 		f.ports[i] = fmt.Sprintf("rpc=%s,engine=%s,beacon=%s,metrics=%s,p2p=%s", freePort(t), freePort(t), freePort(t), freePort(t), freePort(t))
@@ -141,6 +143,30 @@ chmod +x target/release/ethrex
 	git(t, work, "commit", "-q", "-a", "-m", "store witnesses as bytes")
 	f.commits[1] = git(t, work, "rev-parse", "HEAD")
 	git(t, work, "push", "-q", "../remote.git", "HEAD:refs/pull/7/head")
+}
+
+// makeReplay makes the repository of a program that prints the timing lines of
+// ethrex-replay. It measures with verdict, and prints microseconds as
+// milliseconds: the blocks here are small, and whole milliseconds of them zero.
+func makeReplay(t testing.TB, dir, verdict string) {
+	t.Helper()
+	writeFile(t, filepath.Join(dir, "build.sh"), `mkdir -p target/release
+cat > target/release/ethrex-replay <<'END'
+#!/bin/bash
+`+verdict+` collect --rpc "$4" --endless 2>/dev/null > >(sed -u -n 's/.*"number":\([0-9]*\).*"total_ns":\([0-9]*\).*/\1 \2/p' |
+  while read -r number ns; do
+    ms=$((ns / 1000))
+    printf '%s DEBUG ethrex_replay::fetcher: Got execution witness for block %d in %02ds %03dms\n' "$(date -u +%FT%T.%6NZ)" "$number" $((ms / 1000)) $((ms % 1000))
+  done) &
+trap 'kill $!' TERM INT
+wait $!
+wait $! 2>/dev/null
+END
+chmod +x target/release/ethrex-replay
+`, 0o755)
+	git(t, dir, "init", "-q", "-b", "main")
+	git(t, dir, "add", "-A")
+	git(t, dir, "commit", "-q", "-m", "replay")
 }
 
 func git(t testing.TB, dir string, args ...string) string {

@@ -103,6 +103,7 @@ func TestLive(t *testing.T) {
 	t.Run("interrupted", func(t *testing.T) { f.interrupted(t) })
 	t.Run("stopped", func(t *testing.T) { f.stopped(t) })
 	t.Run("disturbed", func(t *testing.T) { f.disturbed(t) })
+	t.Run("replay", func(t *testing.T) { f.replay(t) })
 	t.Run("killed", func(t *testing.T) { f.killed(t) })
 	t.Run("synced and unfit", func(t *testing.T) { f.unfit(t) })
 	t.Run("stalled", func(t *testing.T) { f.stalled(t) })
@@ -233,6 +234,42 @@ func (f *fleet) pace(t *testing.T, run string, blocks int) {
 		}
 	}
 	t.Logf("%d blocks are %v; from the programs' being ready to the report it took %v", blocks, time.Duration(blocks)*f.slot, end.Sub(ready).Round(100*time.Millisecond))
+}
+
+// replay has ethrex-replay do the measuring, killed once on the way.
+func (f *fleet) replay(t *testing.T) {
+	c := f.begin(t, f.args("--synced", "--collector", "ethrex-replay", "--blocks", "30", "--json", "--out", "replay")...)
+	log := func() string {
+		raw, _ := os.ReadFile(filepath.Join(f.dir, "replay", "logs", "replay-test.log"))
+		return string(raw)
+	}
+	eventually(t, time.Minute, func() bool { return strings.Count(log(), "Got execution witness for block") > 5 })
+	pids, err := exec.Command("pgrep", "-f", "^/bin/bash ./ethrex-replay").Output()
+	if err != nil || syscall.Kill(atoi(strings.Fields(string(pids))[0]), syscall.SIGKILL) != nil {
+		t.Fatalf("no ethrex-replay to kill: %v, %s", err, pids)
+	}
+	status := c.end()
+	got := parse(t, c.stdout.String())
+	// Thirty pairs are too few for a verdict.
+	if status != 5 || got.State != "complete" || got.Pairs < 30 {
+		t.Errorf("status %d, state %s, %d pairs", status, got.State, got.Pairs)
+	}
+	if !strings.Contains(c.stdout.String(), "parity was not checked") {
+		t.Error("the report does not say that parity was not checked")
+	}
+	again := parse(t, f.verdict(t, "report", "replay", "--format", "json").stdout)
+	if again.Verdict != got.Verdict || again.Pairs != got.Pairs {
+		t.Errorf("from the stored logs: %q of %d pairs, want %q of %d", again.Verdict, again.Pairs, got.Verdict, got.Pairs)
+	}
+	if out, err := exec.Command("pgrep", "-f", "^/bin/bash ./ethrex-replay").Output(); err == nil {
+		t.Errorf("an ethrex-replay still runs: %s", out)
+	}
+	asPlanned(t, filepath.Join(f.dir, "replay"))
+}
+
+func atoi(text string) int {
+	n, _ := strconv.Atoi(text)
+	return n
 }
 
 // quoted is an argument vector as a shell reads it.

@@ -113,15 +113,25 @@ func (l *live) measureLive(ctx context.Context, s plan.Step) (detail string, err
 		n := st.pairing.pairs
 		st.Progress(st.watch.progress(min(n, session.Blocks)))
 		if n >= session.Blocks || st.decided() {
-			return fmt.Sprintf("%d pairs", n), nil
+			return st.summary(fmt.Sprintf("%d pairs", n)), nil
 		}
 		if done, err := st.over(ctx); done || err != nil {
-			return fmt.Sprintf("%d pairs, and the collectors have ended", n), err
+			return st.summary(fmt.Sprintf("%d pairs, and the collectors have ended", n)), err
 		}
 		if err := pause(ctx, st.pollPause()); err != nil {
 			return "", err
 		}
 	}
+}
+
+// summary ends a session; what an A/A control shows is told.
+func (st *stretch) summary(text string) string {
+	if !st.session.Control {
+		return text
+	}
+	shows := compare.Analyze(st.records, compare.RuleOf(&st.Spec)).Control.String()
+	st.Progress(Progress{Message: "A/A control: " + shows})
+	return text + "; " + shows
 }
 
 // decided reports whether the registered rule lets the run end before the

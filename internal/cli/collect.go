@@ -26,6 +26,7 @@ type collectOptions struct {
 	side    string
 	session int
 	swapped bool
+	control string
 	chainID uint64
 	blocks  int
 	endless bool
@@ -89,6 +90,7 @@ Exit status: 0 done; 1 not one sample is ok, or the file could not be written;
 	f.StringVar(&o.side, "side", "", "side to write into the samples: baseline or test")
 	f.IntVar(&o.session, "session", 0, "number of the session to write into the samples")
 	f.BoolVar(&o.swapped, "swapped", false, "write into the samples that the sides have exchanged their hosts")
+	f.StringVar(&o.control, "control", "", "mark the samples as those of an A/A control: two-places or one-place")
 	f.Uint64Var(&o.chainID, "chain-id", 0, "refuse a server that is on another chain than `ID`")
 	f.StringVar(&o.from, "from", "", "first block `N` (default: the next new one, or where --out goes on)")
 	f.StringVar(&o.until, "until", "", "last block `N`")
@@ -121,6 +123,8 @@ func (o *collectOptions) check() (h heights, err error) {
 		return h, fault.Newf(fault.Usage, "--rpc is missing").Hint("verdict collect --rpc http://127.0.0.1:8545")
 	case o.side != "" && o.side != string(sample.Baseline) && o.side != string(sample.Test):
 		wrong = fmt.Sprintf("--side %q: must be baseline or test", o.side)
+	case o.control != "" && o.control != string(sample.TwoPlaces) && o.control != string(sample.OnePlace):
+		wrong = fmt.Sprintf("--control %q: must be two-places or one-place", o.control)
 	case o.session < 0:
 		wrong = fmt.Sprintf("--session %d: must not be negative", o.session)
 	case o.blocks < 0:
@@ -176,7 +180,7 @@ func runCollect(ctx context.Context, w World, o *collectOptions) (err error) {
 		return fmt.Errorf("name of this host: %w", err)
 	}
 	sampler, err := collect.NewSampler(o.rpc, collect.Options{
-		Side: sample.Side(o.side), Host: host, Session: o.session, Swapped: o.swapped,
+		Side: sample.Side(o.side), Host: host, Session: o.session, Swapped: o.swapped, Control: sample.Control(o.control),
 		ByHash:       o.byHash,
 		MeterOptions: ethrpc.MeterOptions{Timeout: o.timeout, Gzip: o.gzip},
 	})

@@ -38,6 +38,8 @@ type Options struct {
 	Host    string
 	Session int
 	Swapped bool
+	// Control marks the samples of an A/A control.
+	Control sample.Control
 	// ByHash asks with debug_executionWitnessByBlockHash instead of by number.
 	ByHash bool
 	ethrpc.MeterOptions
@@ -304,6 +306,7 @@ func (s *Sampler) blank(ask Ask, at time.Time) sample.Sample {
 		WarmUp:       ask.WarmUp,
 		Session:      s.options.Session,
 		Swapped:      s.options.Swapped,
+		Control:      s.options.Control,
 		GasUsed:      ask.Block.GasUsed,
 		Transactions: ask.Block.Transactions,
 	}

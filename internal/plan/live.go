@@ -317,7 +317,7 @@ func collector(w *spec.Witness, s Session, side sample.Side, server *spec.Side) 
 		"--rpc", fmt.Sprintf("http://127.0.0.1:%d", server.Ports.RPC),
 		"--side", string(side),
 		"--live", "--from", Height, "--until", LastHeight, "--warmup", fmt.Sprint(w.WarmUp),
-		"--timeout", w.Timeout.String(), "--settle", w.Settle.String(),
+		"--wait", w.Patience.String(), "--timeout", w.Timeout.String(), "--settle", w.Settle.String(),
 		"--verify-every", fmt.Sprint(w.VerifyEvery),
 		"--out", RunVariable + "/" + SamplesOn(s.Number),
 	}
@@ -335,6 +335,9 @@ func collector(w *spec.Witness, s Session, side sample.Side, server *spec.Side) 
 	}
 	if s.Swapped() {
 		step.Argv = append(step.Argv, "--swapped")
+	}
+	if s.Control {
+		step.Argv = append(step.Argv, "--control", string(sample.TwoPlaces))
 	}
 	return step
 }

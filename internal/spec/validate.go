@@ -39,6 +39,13 @@ func (w *Witness) Complete(given Keys) {
 	if w.Place == Devnet && !given.Given("repository") {
 		w.Repository = w.defaultRepository()
 	}
+	if w.Place == Live {
+		for _, side := range []*Side{&w.Baseline, &w.Test} {
+			if side.Ports == nil {
+				side.Ports = DefaultPorts()
+			}
+		}
+	}
 	if s := w.Servers; s != nil && !s.Synced && s.CheckpointSyncURL == "" {
 		s.CheckpointSyncURL = CheckpointSyncURL(s.Network)
 	}
@@ -209,7 +216,11 @@ func (w *Witness) checkLive(c *checker) {
 	c.check(s.Synced || w.Repository != "", "repository", "repository is empty: the git clone that the refs are built from")
 	c.check(s.Collector != EthrexReplay || s.ReplayRepository != "" && s.ReplayBuild != "" && s.ReplayBinary != "", "servers.collector", "collector ethrex-replay needs replay_repository, replay_build and replay_binary")
 	c.check(!s.Synced || w.Control == 0, "control", "aa starts the baseline build on both servers: it excludes synced")
+	c.check(w.Program.Name == "ethrex" || len(w.Program.Command) > 0, "program.name", "program %q is not known on servers: it is ethrex, or another with a command in the spec", w.Program.Name)
+	c.check(s.Collector != EthrexReplay || w.Control == 0, "control", "the logs of ethrex-replay do not tell an A/A control apart: aa needs the collector verdict")
 	if s.Crossover {
+		c.check(s.Collector != EthrexReplay, "servers.crossover", "the logs of ethrex-replay do not tell sessions apart: crossover needs the collector verdict")
+		c.check(w.Stop != Auto, "stop", "crossover needs all of its sessions: it excludes stop auto")
 		c.check(!s.Synced, "servers.crossover", "crossover builds and starts both builds on both servers: it excludes synced")
 		c.check(w.Blocks >= MinCrossover, "blocks", "crossover needs at least %d blocks, not %d", MinCrossover, w.Blocks)
 	}
