@@ -41,6 +41,7 @@ type collectOptions struct {
 	byHash  bool
 	verify  int
 	genesis string
+	metrics string
 	out     string
 }
 
@@ -66,6 +67,10 @@ at a time can write a file.
 
 A block more than 120 behind the head is skipped, unless --from was that old when
 the collection began.
+
+With --metrics, the Prometheus page of the server is read before and after each
+request: a sample then also has how long the import of its block took, and how
+long the server itself took to find or make the witness.
 
 Exit status: 0 done; 1 not one sample is ok, or the file could not be written;
 2 bad usage; 4 the server cannot be used, or another process writes the file;
@@ -105,6 +110,7 @@ Exit status: 0 done; 1 not one sample is ok, or the file could not be written;
 	f.BoolVar(&o.byHash, "by-hash", false, "ask with debug_executionWitnessByBlockHash")
 	f.IntVar(&o.verify, "verify-every", 0, "prove the witness of each block whose number is a multiple of `N` complete; 0 proves none")
 	f.StringVar(&o.genesis, "genesis", "", "genesis `FILE` of a chain whose rules are not built in, for --verify-every")
+	f.StringVar(&o.metrics, "metrics", "", "`URL` of the server's metrics page, for how long its block import and its own part of the answer took")
 	f.StringVar(&o.out, "out", "", "append to `FILE` instead of writing to stdout")
 	cmd.RegisterFlagCompletionFunc("side", cobra.FixedCompletions(
 		[]string{string(sample.Baseline), string(sample.Test)}, cobra.ShellCompDirectiveNoFileComp))
@@ -179,9 +185,11 @@ func runCollect(ctx context.Context, w World, o *collectOptions) (err error) {
 	if err != nil {
 		return fmt.Errorf("name of this host: %w", err)
 	}
+	c := collection{w: w, o: o, line: newStatusLine(w)}
 	sampler, err := collect.NewSampler(o.rpc, collect.Options{
 		Side: sample.Side(o.side), Host: host, Session: o.session, Swapped: o.swapped, Control: sample.Control(o.control),
-		ByHash:       o.byHash,
+		ByHash:  o.byHash,
+		Metrics: o.metrics, Notice: func(text string) { c.line.say("%s", text) },
 		MeterOptions: ethrpc.MeterOptions{Timeout: o.timeout, Gzip: o.gzip},
 	})
 	if err != nil {
@@ -189,7 +197,7 @@ func runCollect(ctx context.Context, w World, o *collectOptions) (err error) {
 	}
 	defer sampler.Close()
 
-	c := collection{w: w, o: o, url: sampler.URL(), line: newStatusLine(w)}
+	c.url = sampler.URL()
 	if o.out != "" {
 		if err := c.openOut(); err != nil {
 			return err
@@ -207,6 +215,9 @@ func runCollect(ctx context.Context, w World, o *collectOptions) (err error) {
 	}, c.record)
 	c.line.end()
 	c.line.say("%s", c.summary())
+	if o.metrics != "" {
+		c.line.say("the metrics page told the block import of %d of %d samples that are ok, and the server's own time of %d", c.imports, len(c.latencies), c.served)
+	}
 	if err == nil && c.good == 0 {
 		return c.nothing()
 	}
@@ -228,10 +239,12 @@ type collection struct {
 	noted time.Time
 	// good and bad count the samples of blocks, warmUps those that do not count.
 	good, bad, warmUps, skipped int
-	// latencies are those of the ok samples, sorted.
-	latencies []time.Duration
-	last      string
-	synced    time.Time
+	// latencies are those of the ok samples, sorted; imports and served count
+	// those of them of which the metrics page told.
+	latencies       []time.Duration
+	imports, served int
+	last            string
+	synced          time.Time
 }
 
 const (
@@ -346,6 +359,12 @@ func (c *collection) record(r sample.Record) error {
 		c.good++
 		at, _ := slices.BinarySearch(c.latencies, s.Latency())
 		c.latencies = slices.Insert(c.latencies, at, s.Latency())
+		if s.ImportNS > 0 {
+			c.imports++
+		}
+		if s.ServerNS > 0 {
+			c.served++
+		}
 	default:
 		c.bad++
 	}

@@ -42,6 +42,13 @@ type Options struct {
 	Control sample.Control
 	// ByHash asks with debug_executionWitnessByBlockHash instead of by number.
 	ByHash bool
+	// Metrics is the URL of the server's metrics page, which is read before and
+	// after each timed request for how long the block's import and the server's
+	// own part of the request took. Empty reads none.
+	Metrics string
+	// Notice is told why the metrics page does not tell a figure, once for each
+	// reason; nil means nobody wants to know.
+	Notice func(string)
 	ethrpc.MeterOptions
 }
 
@@ -64,6 +71,7 @@ type Sampler struct {
 	options Options
 	client  *ethrpc.Client
 	meter   *ethrpc.Meter
+	page    *page // nil without a metrics page
 	start   time.Time
 }
 
@@ -73,12 +81,16 @@ func NewSampler(rawURL string, o Options) (*Sampler, error) {
 	if err != nil {
 		return nil, err
 	}
+	page, err := newPage(o.Metrics, o.method(), o.Notice)
+	if err != nil {
+		return nil, err
+	}
 	meter, err := ethrpc.NewMeter(rawURL, o.MeterOptions)
 	if err != nil {
 		client.Close()
 		return nil, err
 	}
-	return &Sampler{options: o, client: client, meter: meter, start: time.Now()}, nil
+	return &Sampler{options: o, client: client, meter: meter, page: page, start: time.Now()}, nil
 }
 
 // URL is the server's address for messages, redacted.
@@ -87,6 +99,7 @@ func (s *Sampler) URL() string { return s.client.URL() }
 // Close drops the connections and the last answer.
 func (s *Sampler) Close() error {
 	s.client.Close()
+	s.page.close()
 	return s.meter.Close()
 }
 
@@ -266,12 +279,19 @@ func (s *Sampler) Measure(ctx context.Context, ask Ask) (sample.Sample, *ethrpc.
 	if err != nil {
 		return sample.Sample{}, nil, err
 	}
+	before, looked := s.page.look(ctx)
 	answer, err := s.meter.Time(ctx, body)
 	if err != nil {
 		return sample.Sample{}, nil, err
 	}
 	out := s.blank(ask, answer.AskedAt)
 	out.Status, out.Failure, out.Timing = answer.Status, answer.Failure, answer.Timing
+	if looked && out.Status == sample.OK {
+		// At once, so that little of what others ask comes between.
+		if after, ok := s.page.look(ctx); ok {
+			s.page.describe(&out, before, after)
+		}
+	}
 	out.WireBytes, out.BodyBytes = answer.Body.WireBytes(), answer.Body.WireBytes()
 	if out.Status == sample.OK {
 		decode(&out, answer.Body)
@@ -286,10 +306,19 @@ func (s *Sampler) Measure(ctx context.Context, ask Ask) (sample.Sample, *ethrpc.
 }
 
 func (s *Sampler) request(b Block) (method, param string) {
+	method = s.options.method()
 	if s.options.ByHash {
-		return witnessByHash, b.Hash
+		return method, b.Hash
 	}
-	return witnessByNumber, hexQuantity(b.Number)
+	return method, hexQuantity(b.Number)
+}
+
+// method is the method that is measured.
+func (o *Options) method() string {
+	if o.ByHash {
+		return witnessByHash
+	}
+	return witnessByNumber
 }
 
 // blank is a sample of ask without an outcome.

@@ -128,6 +128,76 @@ func TestAnalyze_guards(t *testing.T) {
 	}
 }
 
+// The import of a block that a metrics page did not tell does not take the
+// guard away from the others; too many of them do, and it is said.
+func TestAnalyze_importsOfSome(t *testing.T) {
+	slower := func(unknown func(side, i int) bool) *Result {
+		records := noisy(2, 200, -0.2, 0.05)
+		for side := range records {
+			change(records, side, func(i int, s *sample.Sample) {
+				if s.ImportNS = int64(40e6 + 1e5*float64(i%9) + 20e6*float64(side)); unknown(side, i) {
+					s.ImportNS = 0
+				}
+			})
+		}
+		return Analyze(records, registered(200))
+	}
+	for _, c := range []struct {
+		name, verdict, warning string
+		n                      int
+		unknown                func(side, i int) bool
+	}{
+		{"all", "improves, but block import worse", "", 200, func(_, _ int) bool { return false }},
+		{"most", "improves, but block import worse", "", 160, func(side, i int) bool { return i%10 == side }},
+		{"half", "improves, but block import worse", "", 100, func(side, i int) bool { return i%2 == side && side == 1 }},
+		{"few", "improves", "block import is not compared: it is known of only 99 of 200 pairs", 0, func(_, i int) bool { return i >= 99 }},
+		{"none of one side", "improves", "", 0, func(side, _ int) bool { return side == 1 }},
+	} {
+		r := slower(c.unknown)
+		n := 0
+		for _, m := range r.Secondary {
+			if m.Name == BlockImport {
+				n = m.Ratio.N
+				if at := m.Ratio.Center; math.Abs(at-1.5) > 0.01 {
+					t.Errorf("%s: the ratio is %v, want 1.5", c.name, at)
+				}
+			}
+		}
+		warnings := strings.Join(r.Warnings, "\n")
+		if r.Verdict.String() != c.verdict || n != c.n || !strings.Contains(warnings, c.warning) || strings.Contains(warnings, BlockImport) != (c.warning != "") {
+			t.Errorf("%s: %s with %d pairs and warnings %q; want %s with %d and %q", c.name, r.Verdict, n, warnings, c.verdict, c.n, c.warning)
+		}
+	}
+}
+
+// In a run of several sessions each has its own share of the known imports.
+func TestAnalyze_importsOfSessions(t *testing.T) {
+	records := noisy(2, 200, -0.2, 0.05)
+	for side := range records {
+		change(records, side, func(i int, s *sample.Sample) {
+			s.Session, s.Swapped = 1+i/50, i/50 == 1 || i/50 == 2
+			if s.ImportNS = int64(40e6 + 1e5*float64(i%9) + 1e4*float64((i+side)%7) + 20e6*float64(side)); i%3 == 0 {
+				s.ImportNS = 0
+			}
+		})
+	}
+	rule := registered(200)
+	rule.Sessions = 4
+	r := Analyze(records, rule)
+	if len(r.Sessions) != 4 {
+		t.Fatalf("%d sessions", len(r.Sessions))
+	}
+	for _, m := range r.Secondary {
+		if m.Name == BlockImport {
+			if math.Abs(m.Ratio.Center-1.5) > 0.01 || !m.Worse {
+				t.Errorf("block import %+v, want 1.5 times and worse", m)
+			}
+			return
+		}
+	}
+	t.Errorf("no block import among %+v, warnings %q", r.Secondary, r.Warnings)
+}
+
 // The secondary intervals share an error rate, and their p-values are adjusted.
 func TestAnalyze_secondary(t *testing.T) {
 	r := Analyze(noisy(2, 200, -0.2, 0.05), registered(200))

@@ -40,10 +40,10 @@ const (
 // secondary estimates the secondary metrics and adjusts them for their number.
 func (r *Result) secondary() {
 	base, test := r.milliseconds(0), r.milliseconds(1)
-	bytes := r.figures(func(s *sample.Sample) int64 { return s.BodyBytes })
-	imports := r.figures(func(s *sample.Sample) int64 { return s.ImportNS })
+	bytes := r.figure(AnswerBytes, 1, func(s *sample.Sample) int64 { return s.BodyBytes })
+	imports := r.figure(BlockImport, leastImports, func(s *sample.Sample) int64 { return s.ImportNS })
 	k := 1 + len(quantiles) // total time and the quantiles
-	for _, f := range []*[2][]float64{bytes, imports} {
+	for _, f := range []*figure{bytes, imports} {
 		if f != nil {
 			k++
 		}
@@ -56,13 +56,17 @@ func (r *Result) secondary() {
 	if failed {
 		r.addErrorRate()
 	}
-	r.addTotal(TotalTime, base, test, level)
+	// One that cannot be estimated is left out: the run is too short for it.
+	_ = r.addTotal(TotalTime, level, func(from, to int) (x, y []float64) { return base[from:to], test[from:to] })
 	r.addQuantiles(base, test, level)
 	if bytes != nil {
-		r.addTotal(AnswerBytes, bytes[0], bytes[1], level)
+		_ = r.addTotal(AnswerBytes, level, bytes.between)
 	}
 	if imports != nil {
-		r.addTotal(BlockImport, imports[0], imports[1], level)
+		err := r.addTotal(BlockImport, level, imports.between)
+		if err != nil && len(imports.pairs) < len(r.Pairs) {
+			r.warn("%s is not compared, since it is not known of all pairs: %v", BlockImport, err)
+		}
 	}
 	r.adjust()
 	for i := range r.Secondary {
@@ -91,26 +95,48 @@ func (r *Result) adjust() {
 	}
 }
 
-// figures are a figure of the samples of both sides, nil when it is not known
-// of every pair.
-func (r *Result) figures(of func(*sample.Sample) int64) *[2][]float64 {
-	var out [2][]float64
+// figure is what the samples of both sides tell beside their latency, of the
+// pairs of which both tell it.
+type figure struct {
+	// pairs are the places of those pairs, ascending.
+	pairs  []int
+	values [2][]float64
+}
+
+// leastImports is the share of the pairs of which the import of the block must
+// be known on both sides to be compared. A metrics page tells it of the newest
+// block only, so that some are missing in any run that follows a network.
+const leastImports = 0.5
+
+// figure is a figure of the samples, nil when it is known of less than the
+// share of the pairs. That it is known of some all the same is a warning.
+func (r *Result) figure(name string, share float64, of func(*sample.Sample) int64) *figure {
+	var f figure
 	for i := range r.Pairs {
-		if r.Pairs[i].Samples == nil {
-			return nil
+		s := r.Pairs[i].Samples
+		if s == nil || of(s[0]) <= 0 || of(s[1]) <= 0 {
+			continue
 		}
-		for side, s := range r.Pairs[i].Samples {
-			v := of(s)
-			if v <= 0 {
-				return nil
-			}
-			out[side] = append(out[side], float64(v))
+		f.pairs = append(f.pairs, i)
+		for side := range s {
+			f.values[side] = append(f.values[side], float64(of(s[side])))
 		}
 	}
-	if len(r.Pairs) == 0 {
+	switch n := len(f.pairs); {
+	case n == 0:
+		return nil
+	case float64(n) < share*float64(len(r.Pairs)):
+		r.warn("%s is not compared: it is known of only %d of %d pairs", name, n, len(r.Pairs))
 		return nil
 	}
-	return &out
+	return &f
+}
+
+// between are the values of the pairs from up to, not including, to.
+func (f *figure) between(from, to int) (base, test []float64) {
+	i, _ := slices.BinarySearch(f.pairs, from)
+	j, _ := slices.BinarySearch(f.pairs, to)
+	return f.values[0][i:j], f.values[1][i:j]
 }
 
 // addErrorRate compares on how many blocks only one side failed.
@@ -122,15 +148,18 @@ func (r *Result) addErrorRate() {
 	r.Secondary = append(r.Secondary, m)
 }
 
-// addTotal compares the sums of a figure.
-func (r *Result) addTotal(name string, base, test []float64, level float64) {
+// addTotal compares the sums of a figure, whose values between two places of
+// the pairs between gives.
+func (r *Result) addTotal(name string, level float64, between func(from, to int) (base, test []float64)) error {
 	v, err := r.measure(level, func(from, to int) (stat.Interval, error) {
-		return totals(base[from:to], test[from:to], level)
+		base, test := between(from, to)
+		return totals(base, test, level)
 	})
 	if err != nil {
-		return
+		return err
 	}
 	r.Secondary = append(r.Secondary, Metric{Name: name, Ratio: v, Guard: true, p: v.P})
+	return nil
 }
 
 // totals is the ratio of the sums of a figure.

@@ -17,6 +17,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core"
 	"github.com/ethereum/go-ethereum/core/rawdb"
+	"github.com/ethereum/go-ethereum/core/state"
 	"github.com/ethereum/go-ethereum/core/txpool/blobpool"
 	"github.com/ethereum/go-ethereum/core/txpool/legacypool"
 	"github.com/ethereum/go-ethereum/eth"
@@ -115,7 +116,8 @@ func (n *Node) openChain(ctx context.Context, o Options) error {
 	// The library's name for this says that it is meant for tests, because a
 	// processor can break consensus. This one adds nothing but the notes it
 	// takes, and every block is still checked against its own roots.
-	chain.SetBlockValidatorAndProcessorForTesting(chain.Validator(), &processor{chain: chain, plain: chain.Processor()})
+	v := &validator{Validator: chain.Validator(), expected: make(map[*state.StateDB]*recording)}
+	chain.SetBlockValidatorAndProcessorForTesting(v, &processor{chain: chain, plain: chain.Processor(), validator: v})
 	if err := n.stack.Start(); err != nil {
 		return fmt.Errorf("starting the chain in %s: %w", o.DataDir, err)
 	}

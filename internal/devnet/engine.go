@@ -94,7 +94,15 @@ func (e *engineAPI) run(ctx context.Context, data engine.ExecutableData, plain, 
 	if err := e.node.backend.ChainDb().SyncKeyValue(); err != nil {
 		e.node.log.Error("writing a block to disk", "block", data.Number, "err", err)
 	}
-	e.node.metrics.imported(start)
+	end := time.Now()
+	e.node.metrics.importNS.Store(int64(end.Sub(start)))
+	if err == nil && status.Status == engine.VALID && !r.validated.IsZero() {
+		e.node.metrics.newest.Store(&importedBlock{
+			number: data.Number, gas: data.GasUsed, transactions: len(data.Transactions),
+			validate: r.began.Sub(start), execution: r.executed.Sub(r.began),
+			merkle: r.validated.Sub(r.executed), store: end.Sub(r.validated),
+		})
+	}
 	return status, err
 }
 

@@ -319,16 +319,8 @@ func verify(t testing.TB, n *Node, number uint64, w wire) {
 // metric reads one metric of a node.
 func metric(t testing.TB, n *Node, name string) float64 {
 	t.Helper()
-	res, err := http.Get(n.Metrics() + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	raw, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(raw)) {
+	page := metricsPage(t, n)
+	for line := range strings.Lines(page) {
 		if value, ok := strings.CutPrefix(line, name+" "); ok {
 			v, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
 			if err != nil {
@@ -337,6 +329,6 @@ func metric(t testing.TB, n *Node, name string) float64 {
 			return v
 		}
 	}
-	t.Fatalf("no metric %s in\n%s", name, raw)
+	t.Fatalf("no metric %s in\n%s", name, page)
 	return 0
 }

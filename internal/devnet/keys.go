@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/consensus/misc"
@@ -30,6 +32,10 @@ type recording struct {
 	// the import has validated the block's state.
 	witness *stateless.Witness
 	touched touched
+	// began and executed are the ends of the block's execution, and validated
+	// is when its state was found to be the one it claims. All are zero when
+	// the block was not executed, because it was known.
+	began, executed, validated time.Time
 }
 
 // recordingKey is the context key of a *recording.
@@ -72,6 +78,34 @@ func (t touched) keys() [][]byte {
 	return keys
 }
 
+// validator is the library's own, and notes when it is done with the state of a
+// block that is recorded. The library gives it no context to find the recording
+// in, only the state that the processor has just had.
+type validator struct {
+	core.Validator
+
+	mu       sync.Mutex
+	expected map[*state.StateDB]*recording
+}
+
+func (v *validator) expect(statedb *state.StateDB, r *recording) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.expected[statedb] = r
+}
+
+// ValidateState implements [core.Validator].
+func (v *validator) ValidateState(block *types.Block, statedb *state.StateDB, res *core.ProcessResult, stateless bool) error {
+	err := v.Validator.ValidateState(block, statedb, res, stateless)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if r := v.expected[statedb]; r != nil {
+		r.validated = time.Now()
+		delete(v.expected, statedb)
+	}
+	return err
+}
+
 // processor executes blocks as the library's own does. When a witness is being
 // made and the context holds a recording of this block, it also notes what the
 // block touches, which the library does not; nothing else tells it exactly:
@@ -80,12 +114,29 @@ func (t touched) keys() [][]byte {
 type processor struct {
 	chain core.ChainContext
 	plain core.Processor
+	// validator is told whose state it will see next.
+	validator *validator
 }
 
 // Process implements [core.Processor].
 func (p *processor) Process(ctx context.Context, block *types.Block, statedb *state.StateDB, jumps vm.JumpDestCache, precompiles *vm.PrecompileCache, cfg vm.Config, execIndex *atomic.Int64) (*core.ProcessResult, error) {
 	r, _ := ctx.Value(recordingKey{}).(*recording)
-	if r == nil || r.block != block.Hash() || statedb.Witness() == nil {
+	if r == nil || r.block != block.Hash() {
+		return p.plain.Process(ctx, block, statedb, jumps, precompiles, cfg, execIndex)
+	}
+	r.began = time.Now()
+	result, err := p.record(ctx, r, block, statedb, jumps, precompiles, cfg, execIndex)
+	if err != nil {
+		return nil, err
+	}
+	r.executed = time.Now()
+	p.validator.expect(statedb, r)
+	return result, nil
+}
+
+// record executes the block of r.
+func (p *processor) record(ctx context.Context, r *recording, block *types.Block, statedb *state.StateDB, jumps vm.JumpDestCache, precompiles *vm.PrecompileCache, cfg vm.Config, execIndex *atomic.Int64) (*core.ProcessResult, error) {
+	if statedb.Witness() == nil {
 		return p.plain.Process(ctx, block, statedb, jumps, precompiles, cfg, execIndex)
 	}
 	r.touched = make(touched)

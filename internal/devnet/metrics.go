@@ -21,18 +21,35 @@ type metrics struct {
 	// importNS and generateNS are the newest import (newPayload, with what
 	// it stores) and the newest witness made on demand, in nanoseconds.
 	importNS, generateNS atomic.Int64
+	// newest is the newest block that was executed on import; nil before the
+	// first.
+	newest atomic.Pointer[importedBlock]
 
 	mu       sync.Mutex
-	requests [len(requestBuckets) + 1]uint64
-	sum      time.Duration
+	requests [2]histogram // by number, by hash
 }
 
-func (m *metrics) imported(start time.Time)  { m.importNS.Store(int64(time.Since(start))) }
+// importedBlock is one newPayload call that executed its block. The phases
+// follow on each other and add up to the call: up to the execution, the
+// execution, the state root, and everything after it, the witness included.
+type importedBlock struct {
+	number, gas  uint64
+	transactions int
+
+	validate, execution, merkle, store time.Duration
+}
+
+// histogram counts requests by how long they took.
+type histogram struct {
+	buckets [len(requestBuckets) + 1]uint64
+	sum     time.Duration
+}
+
 func (m *metrics) generated(start time.Time) { m.generateNS.Store(int64(time.Since(start))) }
 
 // served counts a request for a witness: lookup or generation, without the
 // encoding and the transfer.
-func (m *metrics) served(start time.Time) {
+func (m *metrics) served(method string, start time.Time) {
 	took := time.Since(start)
 	bucket := 0
 	for bucket < len(requestBuckets) && took.Seconds() > requestBuckets[bucket] {
@@ -40,8 +57,12 @@ func (m *metrics) served(start time.Time) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.requests[bucket]++
-	m.sum += took
+	h := &m.requests[0]
+	if method == byHash {
+		h = &m.requests[1]
+	}
+	h.buckets[bucket]++
+	h.sum += took
 }
 
 // writeTo writes the Prometheus text format. stored is the number of stored
@@ -57,25 +78,23 @@ func (m *metrics) writeTo(w io.Writer, head uint64, stored int) error {
 	p.one("verdict_witness_store_damaged_total", "counter", "Stored witnesses that could not be read; they count as misses too.", float64(m.damaged.Load()))
 	p.one("verdict_witness_store_errors_total", "counter", "Witnesses that could not be stored.", float64(m.storeErrors.Load()))
 
-	m.mu.Lock()
-	requests, sum := m.requests, m.sum
-	m.mu.Unlock()
-	const name, labels = "rpc_request_duration_seconds", `namespace="rpc",method="debug_executionWitness"`
-	p.head(name, "histogram", "Time to find or make a witness, without encoding and transfer.")
-	var total uint64
-	for i, n := range requests {
-		total += n
-		bound := "+Inf"
-		if i < len(requestBuckets) {
-			bound = strconv.FormatFloat(requestBuckets[i], 'g', -1, 64)
-		}
-		p.printf("%s_bucket{%s,le=%q} %d\n", name, labels, bound, total)
+	if b := m.newest.Load(); b != nil {
+		p.imported(b)
 	}
-	p.printf("%s_sum{%s} %g\n%s_count{%s} %d\n", name, labels, sum.Seconds(), name, labels, total)
+	m.mu.Lock()
+	requests := m.requests
+	m.mu.Unlock()
+	p.head(requestSeconds, "histogram", "Time to find or make a witness, without encoding and transfer.")
+	for i, method := range []string{byNumber, byHash} {
+		p.histogram(method, &requests[i])
+	}
 	return p.err
 }
 
 func milliseconds(ns int64) float64 { return float64(ns) / 1e6 }
+
+// requestSeconds is the name of the histogram of requests, which ethrex has too.
+const requestSeconds = "rpc_request_duration_seconds"
 
 // metricPrinter writes until the first error and keeps it.
 type metricPrinter struct {
@@ -96,6 +115,33 @@ func (p *metricPrinter) head(name, kind, help string) {
 func (p *metricPrinter) one(name, kind, help string, value float64) {
 	p.head(name, kind, help)
 	p.printf("%s %s\n", name, strconv.FormatFloat(value, 'f', -1, 64))
+}
+
+// imported prints the newest block under the names that ethrex gives the same
+// phases, so that what reads one page reads the other. All are of one block:
+// they are taken out of the node together.
+func (p *metricPrinter) imported(b *importedBlock) {
+	p.one("block_number", "gauge", "Number of the newest block that was imported.", float64(b.number))
+	p.one("gas_used", "gauge", "Gas that this block used.", float64(b.gas))
+	p.one("transaction_count", "gauge", "Transactions of this block.", float64(b.transactions))
+	p.one("validate_ms", "gauge", "Import of this block: up to its execution.", milliseconds(int64(b.validate)))
+	p.one("execution_ms", "gauge", "Import of this block: its execution.", milliseconds(int64(b.execution)))
+	p.one("merkle_drain_ms", "gauge", "Import of this block: its state root, after the execution.", milliseconds(int64(b.merkle)))
+	p.one("store_ms", "gauge", "Import of this block: writing it and, if that is done on import, making and writing its witness.", milliseconds(int64(b.store)))
+}
+
+func (p *metricPrinter) histogram(method string, h *histogram) {
+	labels := fmt.Sprintf(`namespace="rpc",method=%q`, method)
+	var total uint64
+	for i, n := range h.buckets {
+		total += n
+		bound := "+Inf"
+		if i < len(requestBuckets) {
+			bound = strconv.FormatFloat(requestBuckets[i], 'g', -1, 64)
+		}
+		p.printf("%s_bucket{%s,le=%q} %d\n", requestSeconds, labels, bound, total)
+	}
+	p.printf("%s_sum{%s} %g\n%s_count{%s} %d\n", requestSeconds, labels, h.sum.Seconds(), requestSeconds, labels, total)
 }
 
 // serveMetrics answers on /metrics.

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
@@ -89,7 +90,7 @@ func (d debugAPI) ExecutionWitness(ctx context.Context, block *blockRef) (json.R
 	if block == nil {
 		return nil, missingBlock(wantBlock)
 	}
-	return inMemory(d.node.witnessByRef(ctx, block.BlockNumberOrHash))
+	return inMemory(d.node.witnessByRef(ctx, byNumber, block.BlockNumberOrHash))
 }
 
 // ExecutionWitnessByBlockHash implements debug_executionWitnessByBlockHash.
@@ -97,7 +98,7 @@ func (d debugAPI) ExecutionWitnessByBlockHash(ctx context.Context, hash *common.
 	if hash == nil {
 		return nil, missingBlock(wantHash)
 	}
-	return inMemory(d.node.witnessByRef(ctx, rpc.BlockNumberOrHashWithHash(*hash, false)))
+	return inMemory(d.node.witnessByRef(ctx, byHash, rpc.BlockNumberOrHashWithHash(*hash, false)))
 }
 
 // inMemory encodes a result for an answer that cannot be streamed: one of
@@ -189,7 +190,7 @@ func (f *rpcFront) answer(w http.ResponseWriter, r *http.Request, req request) {
 	var found result
 	ref, failure := parseParams(req)
 	if failure == nil {
-		found, failure = f.node.witnessByRef(r.Context(), ref)
+		found, failure = f.node.witnessByRef(r.Context(), req.Method, ref)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	if failure != nil {
@@ -287,13 +288,19 @@ func parseParams(req request) (rpc.BlockNumberOrHash, *rpcError) {
 	return ref.BlockNumberOrHash, nil
 }
 
-// witnessByRef finds the block that ref names and returns its witness.
-func (n *Node) witnessByRef(ctx context.Context, ref rpc.BlockNumberOrHash) (result, *rpcError) {
+// witnessByRef finds the block that ref names and returns its witness, as the
+// method that was called. What it took is counted before anything is sent.
+func (n *Node) witnessByRef(ctx context.Context, method string, ref rpc.BlockNumberOrHash) (result, *rpcError) {
+	start := time.Now()
 	block, failure := n.blockByRef(ref)
 	if failure != nil {
 		return nil, failure
 	}
-	return n.witness(ctx, block)
+	found, failure := n.witness(ctx, block)
+	if failure == nil {
+		n.metrics.served(method, start)
+	}
+	return found, failure
 }
 
 // blockByRef finds a block by number, tag or hash. The pending block is the

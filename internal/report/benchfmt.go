@@ -86,6 +86,9 @@ func benchValues(ms float64, s *sample.Sample) []benchfmt.Value {
 	if s.ImportNS > 0 {
 		values = append(values, benchfmt.Value{Value: float64(s.ImportNS), Unit: "import-ns/op"})
 	}
+	if s.ServerNS > 0 {
+		values = append(values, benchfmt.Value{Value: float64(s.ServerNS), Unit: "server-ns/op"})
+	}
 	return values
 }
 

@@ -631,12 +631,15 @@ type jsonSlowest struct {
 	MS     jsonNumber `json:"ms"`
 }
 
-// jsonMedians are medians over the samples of the pairs.
+// jsonMedians are medians over the samples of the pairs; those of ServerMS,
+// ImportMS and StoreMS over the pairs of which both sides tell them.
 type jsonMedians struct {
 	ConnectMS    jsonNumber `json:"connect_ms"`
 	FirstByteMS  jsonNumber `json:"first_byte_ms"`
 	BodyMS       jsonNumber `json:"body_ms"`
+	ServerMS     jsonNumber `json:"server_ms"`
 	ImportMS     jsonNumber `json:"import_ms"`
+	StoreMS      jsonNumber `json:"store_ms"`
 	AnswerBytes  jsonNumber `json:"answer_bytes"`
 	WireBytes    jsonNumber `json:"wire_bytes"`
 	StateNodes   jsonNumber `json:"state_nodes"`
@@ -703,11 +706,17 @@ func mediansOf(r *compare.Result, side int) *jsonMedians {
 		return stat.Quantile(x, 0.5)
 	}
 	ms := func(of func(*sample.Sample) int64) float64 { return median(of) / float64(time.Millisecond) }
+	known := func(of func(*sample.Sample) int64) jsonNumber {
+		base, test, n := knownMedians(r, of)
+		return numberIf([2]float64{base, test}[side]/float64(time.Millisecond), n > 0)
+	}
 	return &jsonMedians{
 		ConnectMS:    jsonNumber(ms(func(s *sample.Sample) int64 { return s.ConnectNS })),
 		FirstByteMS:  jsonNumber(ms(func(s *sample.Sample) int64 { return s.FirstByteNS })),
 		BodyMS:       jsonNumber(ms(func(s *sample.Sample) int64 { return s.BodyNS })),
-		ImportMS:     numberOrNull(ms(func(s *sample.Sample) int64 { return s.ImportNS })),
+		ServerMS:     known(func(s *sample.Sample) int64 { return s.ServerNS }),
+		ImportMS:     known(func(s *sample.Sample) int64 { return s.ImportNS }),
+		StoreMS:      known(func(s *sample.Sample) int64 { return s.StoreNS }),
 		AnswerBytes:  jsonNumber(median(func(s *sample.Sample) int64 { return s.BodyBytes })),
 		WireBytes:    jsonNumber(median(func(s *sample.Sample) int64 { return s.WireBytes })),
 		StateNodes:   jsonNumber(median(func(s *sample.Sample) int64 { return int64(s.StateNodes) })),

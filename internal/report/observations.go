@@ -37,6 +37,7 @@ func observations(r *Run) []string {
 	add(hostEffect(r.Result))
 	add(answers(r.Result))
 	add(phases(r.Result))
+	add(servers(r.Result))
 	add(imports(r.Result))
 	add(gasSlope(r.Result))
 	add(slowest(r.Result))
@@ -204,14 +205,55 @@ func phases(r *compare.Result) string {
 		first1, first2, body1, body2)
 }
 
-func imports(r *compare.Result) string {
-	if !sampled(r) || r.Pairs[0].Samples[0].ImportNS == 0 {
+// knownMedians are the medians of a figure over the n pairs of which both sides
+// tell it.
+func knownMedians(r *compare.Result, of func(*sample.Sample) int64) (base, test float64, n int) {
+	var x, y []float64
+	for i := range r.Pairs {
+		s := r.Pairs[i].Samples
+		if a, b := of(s[0]), of(s[1]); a > 0 && b > 0 {
+			x, y = append(x, float64(a)), append(y, float64(b))
+		}
+	}
+	return stat.Summarize(x).Median, stat.Summarize(y).Median, len(x)
+}
+
+// knownMS are those of a time, as text, and of how many blocks it is known
+// where it is not of all.
+func knownMS(r *compare.Result, of func(*sample.Sample) int64) (base, test, known string, n int) {
+	a, b, n := knownMedians(r, of)
+	if n < len(r.Pairs) {
+		known = fmt.Sprintf(", known of %d of %s", n, count(len(r.Pairs), r.Subject.Unit()))
+	}
+	return ms(a/float64(time.Millisecond), n), ms(b/float64(time.Millisecond), n), known, n
+}
+
+func servers(r *compare.Result) string {
+	if !sampled(r) {
 		return ""
 	}
-	a, b := medians(r, func(s *sample.Sample) float64 { return float64(s.ImportNS) / float64(time.Millisecond) })
-	n := len(r.Pairs)
-	return fmt.Sprintf("Block import (engine_newPayload, median): %s on the baseline side, %s on the test side. A witness that is made while a block is imported is paid for here.",
-		ms(a, n), ms(b, n))
+	a, b, known, n := knownMS(r, func(s *sample.Sample) int64 { return s.ServerNS })
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("The server's own part, by its metrics page (median%s): %s on the baseline side, %s on the test side. The rest of the latency is encoding and sending the answer.",
+		known, a, b)
+}
+
+func imports(r *compare.Result) string {
+	if !sampled(r) {
+		return ""
+	}
+	a, b, known, n := knownMS(r, func(s *sample.Sample) int64 { return s.ImportNS })
+	if n == 0 {
+		return ""
+	}
+	by, store := "engine_newPayload", ""
+	if x, y, _, n := knownMS(r, func(s *sample.Sample) int64 { return s.StoreNS }); n > 0 {
+		by, store = "by the metrics page", fmt.Sprintf(" Storing it is %s and %s of that.", x, y)
+	}
+	return fmt.Sprintf("Block import (%s, median%s): %s on the baseline side, %s on the test side.%s A witness that is made while a block is imported is paid for here.",
+		by, known, a, b, store)
 }
 
 func slowest(r *compare.Result) string {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +27,67 @@ func outage(n int) *Run {
 		run.Result.Parity.Incomplete[1]++
 	}
 	return run
+}
+
+// paged is a run whose servers told of themselves on their metrics pages, of
+// all but every fourth block.
+func paged() *Run {
+	return made(100, func(i, side int, s *sample.Sample) {
+		s.ImportNS, s.StoreNS, s.ServerNS = int64(60e6+20e6*float64(side)), int64(10e6+20e6*float64(side)), s.TotalNS/2
+		if i%4 == side {
+			s.ImportNS, s.StoreNS, s.ServerNS = 0, 0, 0
+		}
+	})
+}
+
+// What the servers say of themselves is shown, with how many blocks it is known
+// of, and guards.
+func TestServers(t *testing.T) {
+	run := paged()
+	text := strings.Join(Compose(run).Observations, "\n")
+	for _, want := range []string{
+		`The server's own part, by its metrics page \(median, known of 50 of 100 blocks\): 7\d\.\d ms on the baseline side, 3\.\d\d ms on the test side\.`,
+		`Block import \(by the metrics page, median, known of 50 of 100 blocks\): 60\.0 ms on the baseline side, 80\.0 ms on the test side\. Storing it is 10\.0 ms and 30\.0 ms of that\.`,
+	} {
+		if !regexp.MustCompile(want).MatchString(text) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if got := run.Result.Verdict.String(); got != "improves, but block import worse" {
+		t.Errorf("the verdict is %q", got)
+	}
+	v := decoded(t, renderJSON(t, "paged", run))
+	for path, want := range map[string]any{
+		"baseline.medians.import_ms": 60.0, "test.medians.import_ms": 80.0, "baseline.medians.store_ms": 10.0, "test.medians.store_ms": 30.0,
+	} {
+		if got := at(t, v, path); got != want {
+			t.Errorf("%s is %v, want %v", path, got, want)
+		}
+	}
+	if got, ok := at(t, v, "test.medians.server_ms").(float64); !ok || got < 3 || got > 4.5 {
+		t.Errorf("test.medians.server_ms is %v", got)
+	}
+	if err := validate(schema(t), renderJSON(t, "paged", run)); err != nil {
+		t.Error(err)
+	}
+	_, lines := rows(t, rendered(t, SamplesCSV, run))
+	at1 := slices.IndexFunc(lines, func(l map[string]string) bool { return l["side"] == "baseline" && l["block"] == "101" })
+	for column, want := range map[string]string{"server_ns": fmt.Sprint(run.Records[0][1].Sample.ServerNS), "store_ns": "10000000", "import_ns": "60000000"} {
+		if got := lines[at1][column]; got != want {
+			t.Errorf("%s is %q, want %s", column, got, want)
+		}
+	}
+	if bench := string(rendered(t, Benchfmt, run)); strings.Count(bench, " server-ns/op") != 150 {
+		t.Errorf("%d measurements with the server's own time, want 150", strings.Count(bench, " server-ns/op"))
+	}
+	// Where nothing is known nothing is said, and nothing is a number.
+	plain := made(100, nil)
+	if text := strings.Join(Compose(plain).Observations, "\n"); strings.Contains(text, "metrics page") {
+		t.Errorf("a metrics page in\n%s", text)
+	}
+	if got := at(t, decoded(t, renderJSON(t, "plain", plain)), "test.medians.server_ms"); got != nil {
+		t.Errorf("server_ms is %v, want null", got)
+	}
 }
 
 // A server that is away for hours does not fill the report.

@@ -138,9 +138,17 @@ type Sample struct {
 	// BodyBytes is its size after HTTP decompression.
 	BodyBytes int64 `json:"body_bytes"`
 
-	// ImportNS is how long the side took to import the block (engine_newPayload),
-	// where verdict delivered it; 0 elsewhere.
+	// ImportNS is how long the side took to import the block: engine_newPayload
+	// where verdict delivered it, and elsewhere the sum of the phases on the
+	// side's metrics page. 0 is unknown.
 	ImportNS int64 `json:"import_ns,omitempty"`
+	// StoreNS is the phase of ImportNS that stores the block, the witness
+	// included if one is made on import. It is known of a metrics page only; 0
+	// is unknown.
+	StoreNS int64 `json:"store_ns,omitempty"`
+	// ServerNS is the side's own part of TotalNS by its metrics page: finding
+	// or making the witness. 0 is unknown.
+	ServerNS int64 `json:"server_ns,omitempty"`
 
 	GasUsed      uint64 `json:"gas_used"`
 	Transactions int    `json:"transactions"`
