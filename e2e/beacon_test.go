@@ -174,6 +174,7 @@ func (b *runningBeacon) interrupt(t *testing.T) {
 // A network of one producer and one follower, each with a node of its own,
 // through everything that may happen to them.
 func TestBeacon(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	secret(t, dir)
 	// The follower is called as Lighthouse is.

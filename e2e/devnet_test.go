@@ -113,6 +113,7 @@ func realGeth(t *testing.T, variable string) string {
 
 // The real geth against itself: enough pairs for a verdict, whose answers agree.
 func TestDevnet_sameGethTwice(t *testing.T) {
+	t.Parallel()
 	geth := realGeth(t, "VERDICT_GETH")
 	r := devnet(t, t.TempDir(), "--program", "geth", "--baseline", geth, "--test", geth, "--blocks", "80", "--warmup", "2")
 	r.agreed(t, 80)
@@ -129,6 +130,7 @@ func TestDevnet_sameGethTwice(t *testing.T) {
 // hold a few nodes more than the block needs; those of both are complete, but
 // answers that differ are no basis for a verdict about speed, and that is said.
 func TestDevnet_twoGeths(t *testing.T) {
+	t.Parallel()
 	current, old := realGeth(t, "VERDICT_GETH"), realGeth(t, "VERDICT_GETH_OLD")
 	r := devnet(t, t.TempDir(), "--program", "geth", "--baseline", old, "--test", current, "--blocks", "12", "--warmup", "0")
 	parity, ok := r.result["parity"].(map[string]any)
@@ -183,6 +185,7 @@ func verdictItself(t *testing.T) string {
 // Any program can be described by its command. With an A/A control the baseline
 // runs on both sides first.
 func TestDevnet_commandAndControl(t *testing.T) {
+	t.Parallel()
 	self := verdictItself(t)
 	r := devnet(t, t.TempDir(), commandFile(t, "--network", "{genesis}"), "--baseline", self, "--test", self,
 		"--test-arg", "--precompute-witnesses", "--aa", "100", "--blocks", "5", "--warmup", "1", "--verify-every", "1")
@@ -239,6 +242,7 @@ func refs(t *testing.T) string {
 // Two refs are built, each once, and compared; that the pull request is behind
 // is said.
 func TestDevnet_refs(t *testing.T) {
+	t.Parallel()
 	clone, home, file := refs(t), t.TempDir(), commandFile(t, "--network", "{genesis}")
 	run := func(build, baseline, test string) devnetRun {
 		t.Helper()
@@ -264,6 +268,7 @@ func TestDevnet_refs(t *testing.T) {
 
 // What goes wrong with a program is told with its reason and a cure.
 func TestDevnet_failures(t *testing.T) {
+	t.Parallel()
 	self, dir := verdictItself(t), t.TempDir()
 	plain := filepath.Join(dir, "plain")
 	foreign := filepath.Join(dir, "foreign")
@@ -362,6 +367,7 @@ func fetched(t *testing.T, dir string, h *sshdtest.Host) {
 // A devnet run on another host goes on when the process that follows it is
 // killed, and is taken up again without losing a sample.
 func TestDevnet_awayKilledAndResumed(t *testing.T) {
+	t.Parallel()
 	fleet := sshdtest.Start(t, "away")
 	r := there(t, fleet, "30")
 	r.measured(2)
@@ -392,6 +398,7 @@ func TestDevnet_awayKilledAndResumed(t *testing.T) {
 // An interrupt here ends the run there: its programs are stopped, and what it
 // measured is fetched.
 func TestDevnet_awayInterrupted(t *testing.T) {
+	t.Parallel()
 	fleet := sshdtest.Start(t, "away")
 	r := there(t, fleet, "1000")
 	r.measured(3)

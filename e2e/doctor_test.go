@@ -57,6 +57,7 @@ func doctor(t *testing.T, args ...string) (d doctorFindings, status int) {
 // judged and compared with the other. Then one vanishes, and then its key
 // changes.
 func TestDoctor_servers(t *testing.T) {
+	t.Parallel()
 	fleet := sshdtest.Start(t, "server-1", "server-2")
 	jwt := strings.Repeat("0a", 32)
 	for i, name := range []string{"server-1", "server-2"} {

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -40,6 +41,8 @@ type Servers struct {
 	// Approve asks for the approval of a step that destroys something; seen
 	// says what is there. An error refuses.
 	Approve func(ctx context.Context, s plan.Step, seen string) error
+	// Again are the flags that reach the servers again, each after a blank.
+	Again string
 	// Resume says that the run was begun before.
 	Resume bool
 	// Stop says that the run shall only be ended: what it started is stopped,
@@ -71,8 +74,13 @@ type live struct {
 	fetching sync.Mutex
 	// mu guards state and progress while steps are carried out together.
 	mu sync.Mutex
-	// began says that something was started on a server.
-	began bool
+	// began says that something was started on a server, reached that both
+	// were found fit to go on with.
+	began, reached bool
+	// patience, if any, is for connections in the place of the spec's.
+	patience time.Duration
+	// shown are the warnings that were told.
+	shown map[string]bool
 }
 
 // liveState is the content of StateName.
@@ -80,8 +88,13 @@ type liveState struct {
 	V int `json:"v"`
 	// Dir is the run's directory on both servers.
 	Dir string `json:"dir"`
-	// Seen are what the look steps found, by step.
-	Seen map[string]string `json:"seen,omitempty"`
+	// Programs are the paths of verdict on the servers.
+	Programs [2]string `json:"programs,omitzero"`
+	// Approved are the paths whose deletion was approved, by the step that
+	// deletes.
+	Approved map[string]string `json:"approved,omitempty"`
+	// Started are the identities of what was started in tmux, by step.
+	Started map[string]string `json:"started,omitempty"`
 	// Builds are the binaries, by the step that made them.
 	Builds map[string]program.Built `json:"builds,omitempty"`
 	// Sessions are in the order of plan.Sessions.
@@ -94,6 +107,9 @@ type sessionState struct {
 	// servers agreed on them.
 	From  uint64 `json:"from"`
 	Until uint64 `json:"until"`
+	// Restarted says that the programs were started anew after From was agreed
+	// on: the blocks before that have no stored witness any more.
+	Restarted bool `json:"restarted,omitempty"`
 	// Base is where the lines of each server begin in the samples file of the
 	// side that it ran, in bytes.
 	Base [2]int64 `json:"base"`
@@ -105,7 +121,7 @@ type sessionState struct {
 
 // witnessLive carries out a live run, or goes on with one.
 func witnessLive(ctx context.Context, o Options) error {
-	l := &live{runner: newRunner(o), sessions: plan.Sessions(&o.Spec), done: map[string]bool{}, tried: map[string]bool{}}
+	l := &live{runner: newRunner(o), sessions: plan.Sessions(&o.Spec), done: map[string]bool{}, tried: map[string]bool{}, shown: map[string]bool{}}
 	defer l.local.Close()
 	report := o.Progress
 	l.Progress = func(p Progress) {
@@ -135,13 +151,20 @@ func witnessLive(ctx context.Context, o Options) error {
 	err = withCause(ctx, l.walk(ctx))
 	switch {
 	case err == nil:
-	case ctx.Err() != nil || host.Lost(err) && l.began:
+	case ctx.Err() != nil || l.began && l.unreached(err):
 		// The servers go on without us; nothing is written that looks final.
 		return l.leave(err)
 	default:
 		err = errors.Join(err, l.stopAll(context.WithoutCancel(ctx), false))
 	}
 	return errors.Join(err, l.finish(err))
+}
+
+// unreached reports whether a run that goes on failed for want of reaching its
+// servers: then it is not known how they are, and nothing on them is stopped.
+func (l *live) unreached(err error) bool {
+	var lost *host.LostError
+	return errors.As(err, &lost) || !l.reached
 }
 
 // open prepares the run directory, or reads what an earlier process left.
@@ -154,7 +177,7 @@ func (l *live) open() error {
 		rand.Read(id[:])
 		l.state = liveState{
 			V: 1, Dir: "~/.verdict/runs/" + filepath.Base(l.Run.Dir()) + "-" + hex.EncodeToString(id[:]),
-			Seen: map[string]string{}, Builds: map[string]program.Built{},
+			Approved: map[string]string{}, Started: map[string]string{}, Builds: map[string]program.Built{},
 			Sessions: make([]sessionState, len(l.sessions)),
 		}
 		return l.save(func(*liveState) {})
@@ -226,16 +249,32 @@ func (l *live) walk(ctx context.Context) error {
 
 // group carries out steps at the same time.
 func (l *live) group(ctx context.Context, steps []plan.Step) error {
+	steps = slices.DeleteFunc(slices.Clone(steps), l.skip)
+	if len(steps) > 0 && !preparing(steps[0]) {
+		l.reached = true
+	}
 	var wg sync.WaitGroup
 	errs := make([]error, len(steps))
 	for i, s := range steps {
-		if l.skip(s) {
-			continue
-		}
 		wg.Go(func() { errs[i] = l.step(ctx, s) })
 	}
 	wg.Wait()
 	return errors.Join(errs...)
+}
+
+// preparing reports whether a step is one of those that reach the servers and
+// look at them.
+func preparing(s plan.Step) bool {
+	switch s.LiveKind() {
+	case plan.Connect, plan.Install, plan.Inspect, plan.Judge, plan.Look:
+		return true
+	}
+	return false
+}
+
+// measuredAll reports whether all sessions are over.
+func (l *live) measuredAll() bool {
+	return !slices.ContainsFunc(l.state.Sessions, func(s sessionState) bool { return !s.Done })
 }
 
 // skip reports whether a step needs not be done: its session is over, or it was
@@ -247,6 +286,9 @@ func (l *live) skip(s plan.Step) bool {
 	}
 	if s.Session > 0 && l.state.Sessions[s.Session-1].Done {
 		return true
+	}
+	if l.measuredAll() {
+		return s.LiveKind() != plan.StopConsensus && s.LiveKind() != plan.StopExecution
 	}
 	switch s.LiveKind() {
 	case plan.Inspect, plan.Judge, plan.Look, plan.Build, plan.BuildReplay, plan.Clear:
@@ -275,6 +317,11 @@ func (l *live) journaled(ctx context.Context, s plan.Step, do func() (detail str
 	l.mu.Unlock()
 	l.Progress(Progress{Phase: s.ID})
 	detail, err := do()
+	if err == nil {
+		l.mu.Lock()
+		l.done[s.ID] = true
+		l.mu.Unlock()
+	}
 	if err != nil {
 		if s.Host != plan.This {
 			err = onServer(s, err)
@@ -286,7 +333,9 @@ func (l *live) journaled(ctx context.Context, s plan.Step, do func() (detail str
 
 // onServer says which server an error is of, where it does not say so itself.
 func onServer(s plan.Step, err error) error {
-	if strings.Contains(err.Error(), s.Host) {
+	var lost *host.LostError
+	var failed *host.ScriptError
+	if errors.As(err, &lost) || errors.As(err, &failed) {
 		return err
 	}
 	return fmt.Errorf("%s (%s): %w", s.Side, s.Host, err)
@@ -346,8 +395,8 @@ func (l *live) script(ctx context.Context, j int, s plan.Step, script string) ([
 	case s.LiveKind() == plan.Collect:
 		binary = l.replayBinary(j)
 	}
-	prelude := fmt.Sprintf("RUN=%s\nVERDICT=%s\nBINARY=%s\n",
-		shell.Path(l.state.Dir), shell.Path(l.programs[j]), shell.Quote(binary))
+	prelude := fmt.Sprintf("RUN=%s\nVERDICT=%s\nBINARY=%s\nAPPROVED=%s\n",
+		shell.Path(l.state.Dir), shell.Path(l.programs[j]), shell.Quote(binary), shell.Quote(l.state.Approved[s.ID]))
 	var out []byte
 	err := l.retry(ctx, j, func(ctx context.Context) (err error) {
 		out, err = l.hosts[j].Run(ctx, prelude+script)
@@ -357,12 +406,23 @@ func (l *live) script(ctx context.Context, j int, s plan.Step, script string) ([
 }
 
 // retry does f until the connection to server j holds, as long as the spec's
-// patience lasts.
+// patience lasts. That it was lost, and that it is back, is told.
 func (l *live) retry(ctx context.Context, j int, f func(context.Context) error) error {
-	since := time.Now()
-	return host.Retry(ctx, l.Spec.Patience, func(err error, _ time.Duration) {
-		l.Progress(Progress{Note: err.Error() + "; trying again", Waiting: time.Since(since)})
+	patience := l.Spec.Patience
+	if l.patience > 0 {
+		patience = l.patience
+	}
+	var lost time.Time
+	err := host.Retry(ctx, patience, func(err error, _ time.Duration) {
+		if lost.IsZero() {
+			lost = time.Now()
+			l.Progress(Progress{Message: fmt.Sprintf("%v; trying again for %v", err, patience)})
+		}
 	}, f)
+	if err == nil && !lost.IsZero() {
+		l.Progress(Progress{Message: fmt.Sprintf("%s answers again, after %v", l.serverOf(j).Host, time.Since(lost).Round(time.Second))})
+	}
+	return err
 }
 
 // built is the binary of a build on server j.
@@ -388,55 +448,102 @@ func (l *live) leave(err error) error {
 	}
 	kind := fault.KindOf(err)
 	return fault.As(kind, fault.Newf(kind, "%w; what was started on the servers goes on", err).
-		Hint("verdict witness --resume %s   # go on with it", shell.Quote(dir)).
-		Hint("verdict witness --stop %s   # end it", shell.Quote(dir)))
+		Hint("verdict witness --resume %s%s   # go on with it", shell.Quote(dir), l.Servers.Again).
+		Hint("verdict witness --stop %s%s   # end it", shell.Quote(dir), l.Servers.Again))
 }
 
-// stopAll carries out the steps of the plan that stop something, whatever fails
-// in between; those for requests only when requested. Sessions are not over by it:
-// they can be gone on with.
+// stopAll carries out the steps of the plan that stop something, on both servers
+// at the same time and whatever fails; those for requests only when requested.
+// Sessions are not over by it: they can be gone on with.
 func (l *live) stopAll(ctx context.Context, requested bool) error {
 	if !l.began {
 		return nil
 	}
-	// A server that does not answer must not hold up the end for long.
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
-	defer cancel()
-	var errs []error
+	l.patience = 30 * time.Second
+	defer func() { l.patience = 0 }()
+	var stops [2][]stop
 	for _, s := range l.Plan.Steps {
-		var stop func() (string, error)
-		switch s.LiveKind() {
-		case plan.StopCollector:
-			if st := l.state.Sessions[s.Session-1]; st.From == 0 || st.Done {
-				continue
-			}
-			stop = func() (string, error) { return l.stopCollector(ctx, s) }
-		case plan.StopExecution, plan.StopConsensus:
-			start := plan.StartExecution
-			if s.LiveKind() == plan.StopConsensus {
-				start = plan.StartConsensus
-			}
-			if s.Session > 0 || s.OnRequest && !requested || !l.tried[start+"-"+string(s.Side)] {
-				continue
-			}
-			stop = func() (string, error) { return l.doLive(ctx, s) }
-		default:
-			continue
+		if do := l.stopping(s, requested); do != nil {
+			stops[s.Side.Index()] = append(stops[s.Side.Index()], stop{s.ID, do})
 		}
-		errs = append(errs, l.journaled(ctx, s, stop))
+	}
+	var wg sync.WaitGroup
+	var errs [2]error
+	for j := range l.hosts {
+		wg.Go(func() { errs[j] = stopOn(ctx, l.serverOf(j).Host, stops[j]) })
+	}
+	wg.Wait()
+	return errors.Join(errs[:]...)
+}
+
+// stop is one thing to stop on a server.
+type stop struct {
+	id string
+	do func(context.Context) error
+}
+
+// stopLimit bounds one step that stops something.
+const stopLimit = 3 * time.Minute
+
+// stopOn stops all of it on one server. When that cannot be reached it is not
+// tried again for each step.
+func stopOn(ctx context.Context, server string, stops []stop) error {
+	var errs []error
+	for i, s := range stops {
+		limited, cancel := context.WithTimeout(ctx, stopLimit)
+		err := s.do(limited)
+		cancel()
+		errs = append(errs, err)
+		var lost *host.LostError
+		if errors.As(err, &lost) {
+			var left []string
+			for _, s := range stops[i:] {
+				left = append(left, s.id)
+			}
+			errs = append(errs, fmt.Errorf("%s: what this run started there may still run; not done: %s", server, strings.Join(left, ", ")))
+			break
+		}
 	}
 	return errors.Join(errs...)
+}
+
+// stopping is how to carry out a step that stops something that was started, or
+// to end a build that was begun; nil for all others.
+func (l *live) stopping(s plan.Step, requested bool) func(context.Context) error {
+	journaled := func(do func(context.Context, plan.Step) (string, error)) func(context.Context) error {
+		return func(ctx context.Context) error {
+			return l.journaled(ctx, s, func() (string, error) { return do(ctx, s) })
+		}
+	}
+	switch s.LiveKind() {
+	case plan.Build, plan.BuildReplay:
+		if l.tried[s.ID] && !l.done[s.ID] {
+			return func(ctx context.Context) error { return l.stopBuild(ctx, s) }
+		}
+	case plan.StopCollector:
+		if st := l.state.Sessions[s.Session-1]; st.From != 0 && !st.Done {
+			return journaled(l.stopCollector)
+		}
+	case plan.StopExecution, plan.StopConsensus:
+		start := plan.StartExecution
+		if s.LiveKind() == plan.StopConsensus {
+			start = plan.StartConsensus
+		}
+		if s.Session == 0 && (!s.OnRequest || requested) && l.tried[start+"-"+string(s.Side)] {
+			return journaled(l.doLive)
+		}
+	}
+	return nil
 }
 
 // end is verdict witness --stop: it ends a run and reports what there is.
 func (l *live) end(ctx context.Context) error {
 	err := withCause(ctx, l.stopAll(ctx, true))
 	reason := error(fault.Newf(fault.Interrupted, "the run was ended with --stop"))
-	if last := l.state.Sessions[len(l.state.Sessions)-1]; last.Done {
+	if l.measuredAll() {
 		reason = nil
 	}
-	failure := errors.Join(reason, err)
-	return errors.Join(failure, l.finish(failure))
+	return errors.Join(err, l.finish(errors.Join(reason, err)))
 }
 
 // newPairs is a monitor of the pairs of a session.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -26,9 +27,9 @@ const (
 	chunk = 1 << 20
 	// minPoll is the shortest pause between two looks at the samples.
 	minPoll = 300 * time.Millisecond
-	// quietLimit is how long a collector may write nothing before it is looked
-	// at.
-	quietLimit = 20 * time.Second
+	// minQuiet and maxQuiet bound how long a collector may write nothing before
+	// it is looked at.
+	minQuiet, maxQuiet = 2 * time.Second, 20 * time.Second
 	// collectorGrace is how long a collector may take to end: as long as the
 	// request that it is in.
 	collectorGrace = 90 * time.Second
@@ -88,6 +89,8 @@ type stretch struct {
 	tails   [2]tail
 	watch   *watch
 	pairing pairing
+	// before is how many pairs there were when this process came to it.
+	before  int
 	started time.Time
 }
 
@@ -106,22 +109,102 @@ func (l *live) measureLive(ctx context.Context, s plan.Step) (detail string, err
 	if err := st.replayStored(); err != nil {
 		return "", err
 	}
+	st.before = st.pairing.pairs
+	st.watch.before = monitor.Pairs()
+	return st.follow(ctx)
+}
+
+// lookPause is how often the collectors are looked after, beside their samples.
+const lookPause = time.Second
+
+// follow takes in what both collectors write, until the session has its pairs.
+// Each is read on its own, so that a server that cannot be reached for a while
+// does not hold up the other.
+func (st *stretch) follow(ctx context.Context) (detail string, err error) {
+	reading, stop := context.WithCancel(ctx)
+	var readers sync.WaitGroup
+	defer readers.Wait()
+	defer stop()
+	arrivals := make(chan arrival)
+	for j := range st.hosts {
+		offset := st.Run.Size(st.sideOn(st.session, j)) - st.state.Sessions[st.session.Number-1].Base[j]
+		readers.Go(func() { st.read(reading, j, offset, arrivals) })
+	}
+	tick := time.NewTicker(lookPause)
+	defer tick.Stop()
 	for {
-		if err := st.poll(ctx); err != nil {
-			return "", err
-		}
 		n := st.pairing.pairs
-		st.Progress(st.watch.progress(min(n, session.Blocks)))
-		if n >= session.Blocks || st.decided() {
+		st.Progress(st.watch.progress(min(n, st.session.Blocks)))
+		if n >= st.session.Blocks || st.decided() {
 			return st.summary(fmt.Sprintf("%d pairs", n)), nil
 		}
-		if done, err := st.over(ctx); done || err != nil {
-			return st.summary(fmt.Sprintf("%d pairs, and the collectors have ended", n)), err
-		}
-		if err := pause(ctx, st.pollPause()); err != nil {
-			return "", err
+		select {
+		case a := <-arrivals:
+			if a.err == nil {
+				a.err = st.keep(a.server, a.lines)
+			}
+			if a.err != nil {
+				return "", a.err
+			}
+		case <-tick.C:
+			if done, err := st.over(ctx); done || err != nil {
+				return st.summary(fmt.Sprintf("%d pairs, and the collectors have ended", n)), err
+			}
+		case <-ctx.Done():
+			return "", ctx.Err()
 		}
 	}
+}
+
+// arrival is new lines of one server's samples file, or why there are none.
+type arrival struct {
+	server int
+	lines  []byte
+	err    error
+}
+
+// read sends the lines of server j's samples file from offset on, as they are
+// written, until ctx ends or the server is lost for too long.
+func (st *stretch) read(ctx context.Context, j int, offset int64, out chan<- arrival) {
+	began, count := time.Now(), 0
+	for {
+		lines, err := st.readLines(ctx, j, offset)
+		offset += int64(len(lines))
+		count += bytes.Count(lines, []byte("\n"))
+		if len(lines) > 0 || err != nil {
+			select {
+			case out <- arrival{j, lines, err}:
+			case <-ctx.Done():
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+		// A look for about every third block.
+		pace := st.Spec.Servers.Poll
+		if count > 3 {
+			pace = 3 * time.Since(began) / time.Duration(count)
+		}
+		if pause(ctx, min(max(pace, minPoll), st.Spec.Servers.Poll)) != nil {
+			return
+		}
+	}
+}
+
+// readLines reads the whole lines of server j's samples file from offset on; at
+// most a chunk of them.
+func (st *stretch) readLines(ctx context.Context, j int, offset int64) ([]byte, error) {
+	var data []byte
+	path := st.state.Dir + "/" + plan.SamplesOn(st.session.Number)
+	err := st.retry(ctx, j, func(ctx context.Context) (err error) {
+		data, err = st.hosts[j].ReadFrom(ctx, path, offset, chunk)
+		if errors.Is(err, fs.ErrNotExist) {
+			data, err = nil, nil // it has not written its first line yet
+		}
+		return err
+	})
+	return data[:bytes.LastIndexByte(data, '\n')+1], err
 }
 
 // summary ends a session; what an A/A control shows is told.
@@ -137,7 +220,7 @@ func (st *stretch) summary(text string) string {
 // decided reports whether the registered rule lets the run end before the
 // planned number of pairs.
 func (st *stretch) decided() bool {
-	return st.Spec.Stop == spec.Auto && !st.session.Control && len(st.sessions) == 1 && st.watch.monitor.Decided()
+	return st.Spec.Stop == spec.Auto && !st.session.Control && st.watch.monitor.Decided()
 }
 
 // replayStored gives the monitor the sessions before this one, whose sequence it
@@ -148,7 +231,7 @@ func (st *stretch) replayStored() error {
 		if s.Control != current.Control {
 			continue
 		}
-		st.pairing.init(st.state.Sessions[s.Number-1].From + uint64(st.Spec.WarmUp))
+		st.pairing.init()
 		if err := st.replaySession(s); err != nil {
 			return err
 		}
@@ -161,7 +244,7 @@ func (st *stretch) replaySession(s plan.Session) error {
 	n := plan.AnalysisSession(&st.Spec, s)
 	for i, side := range sample.Sides {
 		for _, rec := range st.records[i] {
-			if rec.Sample == nil || rec.Sample.Session != n || (rec.Sample.Control != "") != s.Control {
+			if !of(rec, n, s.Control) {
 				continue
 			}
 			if err := st.take(side, rec.Sample); err != nil {
@@ -172,49 +255,25 @@ func (st *stretch) replaySession(s plan.Session) error {
 	return nil
 }
 
-// poll fetches what both collectors have written since.
-func (st *stretch) poll(ctx context.Context) error {
-	for j := range st.hosts {
-		if err := st.fetch(ctx, j); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// fetch appends the new lines of server j's samples file to the run, byte for
-// byte: the length of what is here says where the next ones begin there.
-func (st *stretch) fetch(ctx context.Context, j int) error {
-	side := st.sideOn(st.session, j)
+// rest fetches what server j's collector has written last.
+func (st *stretch) rest(ctx context.Context, j int) error {
 	base := st.state.Sessions[st.session.Number-1].Base[j]
-	path := st.state.Dir + "/" + plan.SamplesOn(st.session.Number)
 	for {
-		var data []byte
-		err := st.retry(ctx, j, func(ctx context.Context) (err error) {
-			data, err = st.hosts[j].ReadFrom(ctx, path, st.Run.Size(side)-base, chunk)
-			if errors.Is(err, fs.ErrNotExist) {
-				data, err = nil, nil // it has not written its first line yet
-			}
-			return err
-		})
-		if err != nil {
+		lines, err := st.readLines(ctx, j, st.Run.Size(st.sideOn(st.session, j))-base)
+		if err != nil || len(lines) == 0 {
 			return err
 		}
-		whole := data[:bytes.LastIndexByte(data, '\n')+1]
-		if len(whole) == 0 {
-			return nil
-		}
-		if err := st.keep(j, side, whole); err != nil {
+		if err := st.keep(j, lines); err != nil {
 			return err
-		}
-		if len(data) < chunk {
-			return nil
 		}
 	}
 }
 
-// keep stores lines and takes their samples into account.
-func (st *stretch) keep(j int, side sample.Side, lines []byte) error {
+// keep appends lines of server j's samples file to the run, byte for byte: the
+// length of what is here says where the next ones begin there. Then it takes
+// their samples into account.
+func (st *stretch) keep(j int, lines []byte) error {
+	side := st.sideOn(st.session, j)
 	if err := st.Run.AppendRaw(side, lines); err != nil {
 		return err
 	}
@@ -227,7 +286,7 @@ func (st *stretch) keep(j int, side sample.Side, lines []byte) error {
 		if r.Sample == nil {
 			return nil
 		}
-		st.tails[j].last = max(st.tails[j].last, r.Sample.Number)
+		st.tails[j].last, st.tails[j].restarts = max(st.tails[j].last, r.Sample.Number), 0
 		return st.take(side, r.Sample)
 	})
 	return err
@@ -254,7 +313,7 @@ func (st *stretch) over(ctx context.Context) (bool, error) {
 			ended++
 			continue
 		}
-		if time.Since(t.quiet) < min(quietLimit, st.Spec.Patience/2) {
+		if time.Since(t.quiet) < st.quietLimit() {
 			continue
 		}
 		if err := st.wake(ctx, j); err != nil {
@@ -262,6 +321,16 @@ func (st *stretch) over(ctx context.Context) (bool, error) {
 		}
 	}
 	return ended == len(st.tails), nil
+}
+
+// quietLimit is how long a collector may write nothing before it is looked at:
+// the time of some blocks.
+func (st *stretch) quietLimit() time.Duration {
+	limit := maxQuiet
+	if n := st.pairing.pairs - st.before; n > 3 {
+		limit = 5 * time.Since(st.started) / time.Duration(n)
+	}
+	return min(max(limit, minQuiet), maxQuiet, st.Spec.Patience/2)
 }
 
 // maxRestarts is how often a collector that ends without a new sample is started
@@ -272,16 +341,18 @@ const maxRestarts = 3
 func (st *stretch) wake(ctx context.Context, j int) error {
 	t := &st.tails[j]
 	name := collector(st.session.Number)
-	var state host.State
-	err := st.retry(ctx, j, func(ctx context.Context) (err error) {
-		_, state, err = st.hosts[j].Find(ctx, st.state.Dir, name)
-		return err
-	})
+	_, state, err := st.hosts[j].Find(ctx, st.state.Dir, name)
+	if host.Lost(err) {
+		return nil // who reads its samples says so, and ends the run in time
+	}
 	if err != nil {
 		return err
 	}
 	where := st.serverOf(j).Host
 	if state.Phase == host.Running {
+		if err := st.alive(ctx, j); err != nil && !host.Lost(err) {
+			return err
+		}
 		if waited := time.Since(t.quiet); waited > st.Spec.Patience {
 			return fault.Newf(fault.Prerequisite, "gave up: no new block on the %s server (%s) for %v: its last is %d",
 				sample.Sides[j], where, waited.Round(time.Second), t.last).
@@ -313,15 +384,6 @@ func (st *stretch) collectorError(ctx context.Context, j int, how string) error 
 	return errors.Join(&host.ExitError{Name: "the collector on " + st.serverOf(j).Host, How: how, Log: log, Last: host.Tail(log, 10)}, err)
 }
 
-// pollPause follows the pace of the blocks: a look for about every third.
-func (st *stretch) pollPause() time.Duration {
-	pace := st.Spec.Servers.Poll
-	if n := st.pairing.pairs; n > 3 {
-		pace = 3 * time.Since(st.started) / time.Duration(n)
-	}
-	return min(max(pace, minPoll), st.Spec.Servers.Poll)
-}
-
 // stopCollector tells the collector of a session on one server to stop, and
 // fetches what it has written last.
 func (l *live) stopCollector(ctx context.Context, s plan.Step) (detail string, err error) {
@@ -348,11 +410,11 @@ func (l *live) stopCollector(ctx context.Context, s plan.Step) (detail string, e
 	l.fetching.Lock()
 	defer l.fetching.Unlock()
 	rest := &stretch{live: l, step: s, session: l.sessions[s.Session-1]}
-	rest.pairing.init(0)
+	rest.pairing.init()
 	if rest.watch, err = l.newRest(rest.session); err != nil {
 		return "", err
 	}
-	return "", rest.fetch(ctx, j)
+	return "", rest.rest(ctx, j)
 }
 
 // newRest is a watch over samples that come after the end.
@@ -364,8 +426,6 @@ func (l *live) newRest(s plan.Session) (*watch, error) {
 // pairing matches the samples of two collectors as they come, in the order of
 // the blocks.
 type pairing struct {
-	// first is the first height that counts.
-	first uint64
 	// waiting are samples without the other side's.
 	waiting [2]map[blockID]*sample.Sample
 	pairs   int
@@ -376,8 +436,8 @@ type blockID struct {
 	hash   string
 }
 
-func (p *pairing) init(first uint64) {
-	p.first, p.pairs = first, 0
+func (p *pairing) init() {
+	p.pairs = 0
 	for i := range p.waiting {
 		p.waiting[i] = make(map[blockID]*sample.Sample)
 	}
@@ -385,7 +445,7 @@ func (p *pairing) init(first uint64) {
 
 // add takes a sample and returns the pair that it completes, if it does.
 func (p *pairing) add(side int, s *sample.Sample) [][2]*sample.Sample {
-	if s.WarmUp || s.Number < p.first {
+	if s.WarmUp {
 		return nil
 	}
 	id := blockID{s.Number, s.Hash}

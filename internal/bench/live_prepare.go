@@ -18,6 +18,7 @@ import (
 	"github.com/verdict-bench/verdict/internal/plan"
 	"github.com/verdict-bench/verdict/internal/program"
 	"github.com/verdict-bench/verdict/internal/sample"
+	"github.com/verdict-bench/verdict/internal/shell"
 	"github.com/verdict-bench/verdict/internal/store"
 )
 
@@ -42,16 +43,25 @@ func (l *live) retryOnce(ctx context.Context, j int, f func(context.Context) err
 
 // install copies verdict to server j.
 func (l *live) install(ctx context.Context, j int) (detail string, err error) {
+	if path := l.state.Programs[j]; path != "" {
+		_, err := l.hosts[j].Run(ctx, "test -x "+shell.Path(path)+"\n")
+		if err == nil {
+			l.programs[j] = path
+			return "there since before: " + path, nil
+		}
+	}
 	err = l.retryOnce(ctx, j, func(ctx context.Context) error {
 		path, err := inspect.Install(ctx, l.hosts[j], l.Servers.Program)
 		l.programs[j] = path
 		return err
 	})
-	err = fault.As(fault.Prerequisite, err)
-	if err != nil || l.Spec.Genesis == "" {
-		return l.programs[j], err
+	if err == nil && l.Spec.Genesis != "" {
+		err = l.hosts[j].Put(ctx, l.Spec.Genesis, l.state.Dir+"/genesis.json", 0o644)
 	}
-	return l.programs[j], l.hosts[j].Put(ctx, l.Spec.Genesis, l.state.Dir+"/genesis.json", 0o644)
+	if err != nil {
+		return "", fault.As(fault.Prerequisite, err)
+	}
+	return l.programs[j], l.save(func(st *liveState) { st.Programs[j] = l.programs[j] })
 }
 
 // inspect collects the facts of server j and keeps them with the run.
@@ -92,12 +102,18 @@ func (l *live) judge() (detail string, err error) {
 	if err := l.Run.WriteJSON(store.StartName, l.manifest); err != nil {
 		return "", err
 	}
+	l.warn(all)
+	return fmt.Sprintf("%d checks, %d warnings", len(all), doctor.Count(all)[doctor.Warn]), unfit(all)
+}
+
+// warn tells the warnings that were not told yet.
+func (l *live) warn(all []doctor.Finding) {
 	for _, f := range all {
-		if f.Level == doctor.Warn {
+		if id := f.Host + " " + f.ID; f.Level == doctor.Warn && !l.shown[id] {
+			l.shown[id] = true
 			l.Progress(Progress{Phase: plan.Judge, Message: fmt.Sprintf("warning: %s: %s: %s", f.Host, f.Seen, f.Means)})
 		}
 	}
-	return fmt.Sprintf("%d checks, %d warnings", len(all), doctor.Count(all)[doctor.Warn]), unfit(all)
 }
 
 // findings judges what was last known of both servers.
@@ -173,16 +189,18 @@ func (l *live) look(ctx context.Context, s plan.Step) (detail string, err error)
 			return "", err
 		}
 	}
-	return detail, l.save(func(st *liveState) { st.Seen[clear] = detail })
+	l.Progress(Progress{Message: "approved: " + clear + ": " + detail})
+	return detail, l.save(func(st *liveState) { st.Approved[clear] = seen.Path })
 }
 
 // clear deletes what was approved before, and only that.
 func (l *live) clear(ctx context.Context, s plan.Step) (detail string, err error) {
-	if l.state.Seen[s.ID] == "" {
+	path := l.state.Approved[s.ID]
+	if path == "" {
 		return "", fmt.Errorf("step %s was not approved", s.ID)
 	}
 	_, err = l.script(ctx, s.Side.Index(), s, s.Script)
-	return l.state.Seen[s.ID], err
+	return path, err
 }
 
 // build makes a binary on a server. It runs there on its own, because a build
@@ -248,6 +266,26 @@ func (l *live) await(ctx context.Context, s plan.Step, id host.Identity) (host.S
 			return state, errors.Join(err, nil)
 		}
 	}
+}
+
+// stopBuild ends a build that goes on on a server, with all that it started.
+func (l *live) stopBuild(ctx context.Context, s plan.Step) error {
+	j := s.Side.Index()
+	var stopped bool
+	err := l.retry(ctx, j, func(ctx context.Context) error {
+		id, state, err := l.hosts[j].Find(ctx, l.state.Dir, s.ID)
+		if err != nil || state.Phase != host.Running {
+			return err
+		}
+		stopped = true
+		// Killing the build's shell alone would leave its compiler running.
+		_, err = l.hosts[j].Run(ctx, fmt.Sprintf("kill -TERM -- -%d\n", id.PID))
+		return err
+	})
+	if err != nil || !stopped {
+		return err
+	}
+	return l.Run.Journal(s.ID, store.Undone, "stopped")
 }
 
 // setBegan notes that something goes on on a server.

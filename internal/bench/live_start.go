@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
@@ -28,14 +29,24 @@ func (l *live) startInSession(ctx context.Context, s plan.Step) (detail string, 
 	if err := json.Unmarshal(out, &id); err != nil {
 		return "", fmt.Errorf("%q is no identity of a process: %w", out, err)
 	}
-	return id.String(), nil
+	return id.String(), l.save(func(st *liveState) {
+		before := st.Started[s.ID]
+		if s.LiveKind() == plan.StartExecution && before != "" && before != id.String() {
+			st.Sessions[s.Session-1].Restarted = true
+		}
+		st.Started[s.ID] = id.String()
+	})
 }
 
 // stopGraceSeconds is how long a program may take to end by itself. Closing a
 // database of hundreds of gigabytes takes its time.
 const stopGraceSeconds = 60
 
-// stopInSession stops what this run started under that name, if it runs.
+// logTail is how much of a program's log is kept with the run, in bytes.
+const logTail = 2 << 20
+
+// stopInSession stops what this run started under that name, if it runs, and
+// fetches the end of its log.
 func (l *live) stopInSession(ctx context.Context, j int, name string) (detail string, err error) {
 	s := plan.Step{Host: l.serverOf(j).Host, Side: sample.Sides[j]}
 	out, err := l.script(ctx, j, s, program.StopRecorded(name, stopGraceSeconds))
@@ -43,7 +54,14 @@ func (l *live) stopInSession(ctx context.Context, j int, name string) (detail st
 	if strings.Contains(detail, "killed") {
 		l.Progress(Progress{Message: fmt.Sprintf("%s on %s %s", name, s.Host, detail)})
 	}
-	return detail, err
+	if err != nil {
+		return detail, err
+	}
+	log, err := l.script(ctx, j, s, fmt.Sprintf("tail -c %d \"$RUN\"/%s 2>/dev/null || true\n", logTail, program.LogOf(name)))
+	if err != nil {
+		return detail, err
+	}
+	return detail, l.Run.Write(filepath.Join(store.LogsName, name+"-"+string(s.Side)+".log"), log)
 }
 
 // headLimit is how old the newest block of a synced server may be: three slots.
@@ -59,9 +77,13 @@ func (l *live) following(j int) doctor.Query {
 // sync waits until both servers have followed the head.
 func (l *live) sync(ctx context.Context, s plan.Step) (detail string, err error) {
 	l.setBegan()
+	if l.collecting(ctx, s.Session) {
+		return "the collectors run", nil
+	}
 	limited, cancel := context.WithTimeoutCause(ctx, l.Spec.Servers.SyncTimeout, errSyncTimeout)
 	defer cancel()
 	since := time.Now()
+	l.firstHead = [2]uint64{}
 	var pace [2]distance
 	for {
 		var waits [2]string
@@ -91,6 +113,21 @@ func (l *live) sync(ctx context.Context, s plan.Step) (detail string, err error)
 			return "", syncEnd(limited, fmt.Errorf("%w: %s", err, l.lastWait))
 		}
 	}
+}
+
+// collecting reports whether both collectors of a session run: then what they
+// need was made sure of before they were started.
+func (l *live) collecting(ctx context.Context, session int) bool {
+	if !l.Servers.Resume || l.state.Sessions[session-1].From == 0 || l.byReplay() {
+		return false
+	}
+	for j := range l.hosts {
+		_, state, err := l.hosts[j].Find(ctx, l.state.Dir, collector(session))
+		if err != nil || state.Phase != host.Running {
+			return false
+		}
+	}
+	return true
 }
 
 var errSyncTimeout = fmt.Errorf("the servers were not synced in time")
@@ -217,6 +254,9 @@ const lead = 4
 // common makes sure that both servers can be compared, notes what they are, and
 // agrees on the blocks of the session.
 func (l *live) common(ctx context.Context, s plan.Step) (detail string, err error) {
+	if l.collecting(ctx, s.Session) {
+		return "the collectors run", nil
+	}
 	for j := range l.hosts {
 		q, _ := doctor.ForSide(&l.Spec, sample.Sides[j])
 		if err := l.lookAround(ctx, j, q); err != nil {
@@ -234,20 +274,43 @@ func (l *live) common(ctx context.Context, s plan.Step) (detail string, err erro
 }
 
 // agree fixes the blocks of a session. One that was begun before keeps its first
-// block, and gets time for the pairs that it lacks.
+// block and gets time for the pairs that it lacks; when its programs were
+// started anew meanwhile it begins again ahead of the head, with a warm-up.
 func (l *live) agree(st *liveState, s plan.Session, head uint64) {
 	n := &st.Sessions[s.Number-1]
-	most := uint64(s.Blocks + plan.Spare(s.Blocks))
+	missing := max(0, s.Blocks-l.countPairs(s))
+	last := head + lead + uint64(l.Spec.WarmUp+missing+plan.Spare(s.Blocks)) - 1
 	switch {
 	case n.From == 0:
-		n.From = head + lead
-		n.Until = n.From + uint64(l.Spec.WarmUp) + most - 1
+		n.From, n.Until = head+lead, last
 		for j := range n.Base {
 			n.Base[j] = l.Run.Size(l.sideOn(s, j))
 		}
-	case l.Servers.Resume && head >= n.Until:
-		n.Until = head + lead + most
+	case n.Restarted:
+		n.From, n.Until, n.Restarted = head+lead, last, false
+	case l.Servers.Resume:
+		n.Until = max(n.Until, last)
 	}
+}
+
+// countPairs is how many pairs a session has so far.
+func (l *live) countPairs(s plan.Session) int {
+	var p pairing
+	p.init()
+	n := plan.AnalysisSession(&l.Spec, s)
+	for i := range l.records {
+		for _, rec := range l.records[i] {
+			if of(rec, n, s.Control) {
+				p.add(i, rec.Sample)
+			}
+		}
+	}
+	return p.pairs
+}
+
+// of reports whether a record is a sample of that session.
+func of(rec sample.Record, session int, control bool) bool {
+	return rec.Sample != nil && rec.Sample.Session == session && (rec.Sample.Control != "") == control
 }
 
 // sideOn is the side whose samples server j takes in a session.
@@ -269,6 +332,7 @@ func (l *live) comparable(session plan.Session) error {
 	if err := unfit(all); err != nil {
 		return err
 	}
+	l.warn(all)
 	for j := range l.facts {
 		l.note(session, j, l.facts[j].Execution)
 	}

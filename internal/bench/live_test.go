@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/verdict-bench/verdict/internal/fault"
+	"github.com/verdict-bench/verdict/internal/host"
 	"github.com/verdict-bench/verdict/internal/plan"
 	"github.com/verdict-bench/verdict/internal/program"
 	"github.com/verdict-bench/verdict/internal/sample"
@@ -17,7 +18,7 @@ import (
 // failed on a side is handed on and not counted.
 func TestPairing(t *testing.T) {
 	var p pairing
-	p.init(10)
+	p.init()
 	take := func(side int, number uint64, hash string, status sample.Status) int {
 		return len(p.add(side, &sample.Sample{Number: number, Hash: hash, Status: status}))
 	}
@@ -28,7 +29,6 @@ func TestPairing(t *testing.T) {
 		status sample.Status
 		want   int
 	}{
-		{0, 9, "a", sample.OK, 0}, {1, 9, "a", sample.OK, 0}, // before the first
 		{0, 10, "b", sample.OK, 0}, {1, 10, "c", sample.OK, 0}, // a reorg between them
 		{1, 10, "b", sample.OK, 1},
 		{1, 11, "d", sample.OK, 0}, {0, 11, "d", sample.Timeout, 1},
@@ -100,12 +100,13 @@ func TestAgree(t *testing.T) {
 	}
 	l.Servers.Resume = true
 	l.agree(&st, s, n.From+5)
-	if st.Sessions[0] != n {
-		t.Errorf("changed although there is time left: %+v", st.Sessions[0])
+	if got := st.Sessions[0]; got.From != n.From || got.Until < n.From+5+200 || got.Base != n.Base {
+		t.Errorf("after a resume: %+v", got)
 	}
+	st.Sessions[0].Restarted = true
 	l.agree(&st, s, 5000)
-	if got := st.Sessions[0]; got.From != n.From || got.Until < 5200 || got.Base != n.Base {
-		t.Errorf("after its end: %+v", got)
+	if got := st.Sessions[0]; got.From <= 5000 || got.Until < got.From+200 || got.Base != n.Base || got.Restarted {
+		t.Errorf("after a restart: %+v", got)
 	}
 }
 
@@ -125,7 +126,8 @@ func TestOnServer(t *testing.T) {
 	if got := onServer(s, errors.New("no tmux")).Error(); got != "test (server-1): no tmux" {
 		t.Error(got)
 	}
-	if got := onServer(s, errors.New("connection to server-1: refused")).Error(); got != "connection to server-1: refused" {
+	lost := &host.LostError{Host: "server-1", Why: "refused"}
+	if got := onServer(s, lost).Error(); got != lost.Error() {
 		t.Error(got)
 	}
 }

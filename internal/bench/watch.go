@@ -18,6 +18,8 @@ type watch struct {
 	// quiet says that no A/A control speaks against stopping early.
 	quiet   bool
 	started time.Time
+	// before is how many pairs there were when it started.
+	before int
 }
 
 // newWatch follows n blocks of a step. The margin is that which the A/A
@@ -56,7 +58,9 @@ func (w *watch) progress(done int) Progress {
 	n := w.monitor.Pairs()
 	if f := w.monitor.Forecast(); f.N > 0 && f.Detect > n && !p.Decided && !w.step.Control {
 		p.More = f.Detect - n
-		p.MoreTime = time.Since(w.started) / time.Duration(n) * time.Duration(p.More)
+		if own := n - w.before; own > 0 {
+			p.MoreTime = time.Since(w.started) / time.Duration(own) * time.Duration(p.More)
+		}
 	}
 	return p
 }

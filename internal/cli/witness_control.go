@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/verdict-bench/verdict/internal/bench"
 	"github.com/verdict-bench/verdict/internal/fault"
@@ -30,6 +31,8 @@ type runControl struct {
 	resume  string
 	approve []string
 	yes     bool
+	// stopping says that the run is only ended, whatever its verdict.
+	stopping bool
 }
 
 func (o *witnessOptions) addRunFlags(cmd *cobra.Command) {
@@ -112,6 +115,9 @@ func askLine(ctx context.Context, w World, question string) (string, error) {
 	}()
 	select {
 	case l := <-answer:
+		if errors.Is(l.err, io.EOF) && l.text == "" {
+			return "", fault.Newf(fault.Interrupted, "no answer: nothing was done")
+		}
 		if l.err != nil && !errors.Is(l.err, io.EOF) {
 			return "", fmt.Errorf("reading the answer: %w", l.err)
 		}
@@ -152,45 +158,93 @@ func (o *witnessOptions) liveServers(w World) *bench.Servers {
 			return host.NewSSH(alias, host.SSHOptions{Config: o.sshConfig, Interactive: o.canAsk(w)})
 		},
 		Program: inspect.Binary(w.Executable, o.hostBinary),
+		Again:   o.again(),
 		Approve: o.approver(w),
 	}
 }
 
-// stopRun is the directory of --stop RUN; empty when --stop is a rule.
-func (o *witnessOptions) stopRun() string {
-	value := o.flags.Flags().Lookup("stop").Value.String()
-	if value == string(spec.AtPlanned) || value == string(spec.Auto) {
-		return ""
+// again are the flags that reach the servers again.
+func (o *witnessOptions) again() string {
+	var b strings.Builder
+	for _, f := range []struct{ name, value string }{{"ssh-config", o.sshConfig}, {"host-binary", o.hostBinary}} {
+		if f.value != "" {
+			fmt.Fprintf(&b, " --%s %s", f.name, shell.Quote(f.value))
+		}
 	}
-	if info, err := os.Stat(value); err != nil || !info.IsDir() {
-		return "" // resolve says what is wrong with it
-	}
-	return value
+	return b.String()
 }
 
-// takeUp goes on with a run, or ends it.
-func takeUp(ctx context.Context, w World, o *witnessOptions) error {
-	dir, stop := o.control.resume, false
-	if end := o.stopRun(); end != "" {
-		if dir != "" {
-			return fault.Newf(fault.Usage, "--resume and --stop RUN exclude each other")
+// run is the directory of --resume RUN or --stop RUN, and whether it shall be
+// ended; empty when a new run is asked for.
+func (o *witnessOptions) run() (dir string, stop bool, err error) {
+	ends := ""
+	if value := o.flags.Flags().Lookup("stop").Value.String(); value != string(spec.AtPlanned) && value != string(spec.Auto) {
+		ends = value
+	}
+	resumes := o.changed("resume")
+	switch {
+	case !resumes && ends == "":
+		return "", false, nil
+	case resumes && ends != "":
+		return "", false, fault.Newf(fault.Usage, "--resume and --stop RUN exclude each other")
+	case resumes:
+		ends = o.control.resume
+	default:
+		stop = true
+	}
+	alone := o.onlyWith("resume", "stop", "ssh-config", "host-binary", "approve", "json", "no-input", "yes", "fail-on-regression", "dry-run")
+	if info, err := os.Stat(ends); err != nil || !info.IsDir() {
+		switch {
+		case !stop:
+			return "", false, fault.Newf(fault.Usage, "--resume %q: there is no such run directory", ends)
+		case alone == nil:
+			return "", false, fault.Newf(fault.Usage, "--stop %q is neither planned nor auto, nor the directory of a run", ends)
 		}
-		dir, stop = end, true
+		return "", false, nil // a new run, whose spec is wrong in more than this
+	}
+	return ends, stop, alone
+}
+
+// onlyWith refuses all but the named flags, which a run that was begun has no
+// more use for.
+func (o *witnessOptions) onlyWith(names ...string) error {
+	var wrong []string
+	o.flags.Flags().Visit(func(f *pflag.Flag) {
+		if !slices.Contains(names, f.Name) {
+			wrong = append(wrong, "--"+f.Name)
+		}
+	})
+	if o.file != "" {
+		wrong = append(wrong, o.file)
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	return fault.Newf(fault.Usage, "a run that was begun keeps its spec: leave out %s", strings.Join(wrong, ", "))
+}
+
+// takeUp goes on with the run in dir, or ends it.
+func takeUp(ctx context.Context, w World, o *witnessOptions, dir string, stop bool) error {
+	r, err := readBegun(dir)
+	if err != nil {
+		return err
+	}
+	if o.dryRun {
+		_, err := io.WriteString(w.Stdout, r.plan.Text())
+		return err
 	}
 	run, err := store.Open(dir, w.Now)
 	if err != nil {
 		return err
 	}
 	defer run.Close()
-	r, err := readBegun(dir)
-	if err != nil {
-		return err
-	}
-	if r.complete && !(stop && r.spec.Servers.Keep) {
+	kept := r.spec.Servers != nil && r.spec.Servers.Keep
+	if r.complete && !(stop && kept) {
 		return fault.Newf(fault.Usage, "the run %s is complete", dir).Hint("verdict report %s", shell.Quote(dir))
 	}
 	servers := o.liveServers(w)
 	servers.Resume, servers.Stop = true, stop
+	o.control.stopping = stop
 	return carryOut(ctx, w, o, run, r.spec, r.encoded, r.plan, servers)
 }
 
@@ -214,7 +268,7 @@ func readBegun(dir string) (b begun, err error) {
 		return b, err
 	}
 	if b.spec.Place != spec.Live && !plan.Away(&b.spec) {
-		return b, fault.Newf(fault.Usage, "a %s run cannot be taken up again: its programs, or its view of the servers, ended with it", b.spec.Place).
+		return b, fault.Newf(fault.Usage, "a run of place %s cannot be taken up again: its programs, or its view of the servers, ended with it", b.spec.Place).
 			Hint("verdict witness %s   # start it anew", shell.Quote(filepath.Join(dir, store.SpecName)))
 	}
 	raw, err := os.ReadFile(filepath.Join(dir, store.PlanName))

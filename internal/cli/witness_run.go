@@ -20,8 +20,11 @@ import (
 )
 
 func runWitness(ctx context.Context, w World, o *witnessOptions) error {
-	if o.control.resume != "" || o.stopRun() != "" {
-		return takeUp(ctx, w, o)
+	if dir, stop, err := o.run(); err != nil || dir != "" {
+		if err != nil {
+			return err
+		}
+		return takeUp(ctx, w, o, dir, stop)
 	}
 	s, err := o.resolve(ctx, w)
 	if err == nil {
@@ -132,6 +135,9 @@ func conclude(w World, o *witnessOptions, r *report.Run, err error) error {
 	if err != nil {
 		fmt.Fprintf(w.Stderr, "verdict: the run is incomplete; its samples are kept: verdict report %s\n", r.Dir)
 		return err
+	}
+	if o.control.stopping {
+		return nil
 	}
 	return verdictStatus(r, o.failOnRegression)
 }

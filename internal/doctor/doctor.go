@@ -115,10 +115,10 @@ func Reached(s Subject, how string) Finding {
 }
 
 // Unreachable is the finding of a machine of which nothing is known, for the
-// reason why; cures are commands.
-func Unreachable(s Subject, why string, cures []string) Finding {
+// reason why. Advice says what to do about it in words, cures are commands.
+func Unreachable(s Subject, why string, advice, cures []string) Finding {
 	f := Finding{ID: "ssh", Host: s.Host, Side: s.Side, Level: Fail, Seen: why,
-		Means: "nothing is known of this machine: the checks on it were not made",
+		Means: means("nothing is known of this machine: the checks on it were not made", advice),
 		Cure:  strings.Join(cures, "\n")}
 	if f.Cure == "" && len(s.Reach) > 0 {
 		f.Cure = shell.Join(append(slices.Clone(s.Reach), "true")...)
@@ -127,11 +127,17 @@ func Unreachable(s Subject, why string, cures []string) Finding {
 }
 
 // Unfit is the finding of a machine that answers and on which verdict cannot be
-// run, for the reason why; cures are commands.
-func Unfit(s Subject, why string, cures []string) Finding {
+// run, for the reason why. Advice says what to do about it in words, cures are
+// commands.
+func Unfit(s Subject, why string, advice, cures []string) Finding {
 	return Finding{ID: "verdict", Host: s.Host, Side: s.Side, Level: Fail, Seen: why,
-		Means: "the checks on this machine, and the collector, are made by verdict there",
+		Means: means("the checks on this machine, and the collector, are made by verdict there", advice),
 		Cure:  strings.Join(cures, "\n")}
+}
+
+// means is what follows from a finding, and what to do that is no command.
+func means(follows string, advice []string) string {
+	return strings.Join(append([]string{follows}, advice...), "; ")
 }
 
 // Sort orders findings for reading: host by host as they come, and on each the

@@ -382,7 +382,19 @@ func TestTogether(t *testing.T) {
 		{"another machine", func(b *Subject) {
 			b.Facts.Machine = Machine{OS: "linux", CPU: "AMD EPYC 9354", CPUs: 32, MemoryBytes: 64 * gb, Kernel: "6.12.1", Governors: []string{"powersave"}}
 		}, []string{"warn same-cpu", "warn same-cpus", "warn same-memory", "note same-kernel", "warn same-governor"}},
-		{"the same machine", func(b *Subject) { b.Facts.Machine.BootID = "b1" }, []string{"warn same-machine"}},
+		{"one machine, ports of its own", func(b *Subject) { b.Facts.Machine.BootID, b.Facts.Ports[0].Port = "b1", 18545 }, []string{"warn same-machine"}},
+		{"one machine, one port", func(b *Subject) { b.Facts.Machine.BootID = "b1" }, []string{"fail same-machine"}},
+		{"one machine, one port, nothing runs", func(b *Subject) { b.Facts = bare(); b.Facts.Machine.BootID = "b1" }, []string{"fail same-machine"}},
+		{"one machine, one process, two ports", func(b *Subject) {
+			b.Facts.Machine.BootID, b.Facts.Ports[0].Port = "b1", 18545
+			b.Facts.Ports[0].Process = synced().Ports[0].Process
+		}, []string{"fail same-machine"}},
+		{"two containers, one port in each", func(b *Subject) { b.Facts.Machine.BootID, b.Facts.Machine.Hostname = "b1", "s2" }, []string{"warn same-machine"}},
+		{"one machine, port not looked at", func(b *Subject) { b.Facts.Machine.BootID, b.Facts.Ports = "b1", nil }, []string{"warn same-machine"}},
+		{"same commit", func(b *Subject) { b.Facts.Execution.ClientVersion = synced().Execution.ClientVersion }, []string{"warn same-commit"}},
+		{"same commit, abbreviated", func(b *Subject) { b.Facts.Execution.ClientVersion = "ethrex/v9.1.0-feedface-0eadb15a" }, []string{"warn same-commit"}},
+		{"branch with the name of a commit", func(b *Subject) { b.Facts.Execution.ClientVersion = "ethrex/v9.1.0-0eadb15a-feedface" }, nil},
+		{"commit not told", func(b *Subject) { b.Facts.Execution.ClientVersion = "ethrex/v9.1.0-20261122/x86_64" }, nil},
 		{"clocks 5 s apart", func(b *Subject) { b.Asked, b.Answered = b.Asked.Add(5*time.Second), b.Answered.Add(5*time.Second) }, []string{"warn same-clock"}},
 		{"clocks minutes apart", func(b *Subject) { b.Asked, b.Answered = b.Asked.Add(-5*time.Minute), b.Answered.Add(-5*time.Minute) }, []string{"fail same-clock"}},
 		{"other chain", func(b *Subject) { b.Facts.Execution.ChainID = 1 }, []string{"fail same-chain"}},
@@ -392,6 +404,10 @@ func TestTogether(t *testing.T) {
 	} {
 		a, b := subject(synced()), subject(synced())
 		b.Host, b.Side, b.Reach, b.Facts.Machine.BootID = "server-2", sample.Test, []string{"ssh", "-F", "my config", "server-2"}, "b2"
+		b.Facts.Execution.ClientVersion = "ethrex/v9.1.0-change-" + strings.Repeat("c0ffee11", 5) + "/x86_64-unknown-linux-gnu"
+		own := *b.Facts.Ports[0].Process
+		own.PID++
+		b.Facts.Ports[0].Process = &own
 		c.spoil(&b)
 		var got []string
 		for _, f := range Together(a, b) {

@@ -161,14 +161,20 @@ func (f *judge) program(rpc *Port) {
 
 var hexWord = regexp.MustCompile(`(?i)\b[0-9a-f]{7,40}\b`)
 
+// commitsOf lists what may be commits in what a program says of itself, in
+// lower case; numbers alone are dates and the like.
+func commitsOf(version string) []string {
+	words := hexWord.FindAllString(strings.ToLower(version), -1)
+	return slices.DeleteFunc(words, func(w string) bool { return strings.Trim(w, "0123456789") == "" })
+}
+
 // commit judges what the program was built from.
 func (f *judge) commit(version string) {
 	if f.Commit == "" || version == "" {
 		return
 	}
 	want := strings.ToLower(f.Commit)
-	words := hexWord.FindAllString(strings.ToLower(version), -1)
-	words = slices.DeleteFunc(words, func(w string) bool { return strings.Trim(w, "0123456789") == "" })
+	words := commitsOf(version)
 	switch {
 	case len(words) == 0:
 		f.add("commit", Warn, "the execution client does not tell its commit: "+version,

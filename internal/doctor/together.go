@@ -27,9 +27,7 @@ func Together(a, b Subject) []Finding {
 			f.ok(id, what+" is the same: "+one)
 		}
 	}
-	if x.BootID != "" && x.BootID == y.BootID {
-		f.add("same-machine", Warn, "both are one machine", "the two sides take the processor and the disk from each other")
-	}
+	f.machines(&a.Facts, &b.Facts)
 	differ("same-cpu", Warn, "the processor", x.CPU, y.CPU)
 	differ("same-cpus", Warn, "the number of CPUs", fmt.Sprint(x.CPUs), fmt.Sprint(y.CPUs))
 	f.memory(a, b, differ)
@@ -39,7 +37,56 @@ func Together(a, b Subject) []Finding {
 	}
 	f.apart(a, b)
 	f.chains(a, b)
+	f.commits(a.Facts.Execution, b.Facts.Execution)
 	return f.list
+}
+
+// machines judges whether the two are one machine under two names.
+func (f *findings) machines(x, y *Facts) {
+	if x.Machine.BootID == "" || x.Machine.BootID != y.Machine.BootID {
+		return
+	}
+	if why := oneNode(x, y); why != "" {
+		f.add("same-machine", Fail, "both are one machine, and "+why,
+			"a server would be measured against itself, and reported as two: name two servers, or give the sides ports of their own")
+		return
+	}
+	f.add("same-machine", Warn, "both are one machine", "the two sides take the processor and the disk from each other")
+}
+
+// oneNode says why two names of one machine stand for one execution client;
+// it is empty when they do not.
+func oneNode(x, y *Facts) string {
+	p, q := x.port(RPC), y.port(RPC)
+	if p == nil || q == nil {
+		return ""
+	}
+	if a, b := p.Process, q.Process; a != nil && b != nil && a.PID == b.PID && a.StartTime == b.StartTime {
+		return fmt.Sprintf("JSON-RPC is served by one program, pid %d", a.PID)
+	}
+	// Containers share the kernel that told the boot id. Each has a host name
+	// and ports of its own.
+	if p.Port == q.Port && x.Machine.Hostname == y.Machine.Hostname {
+		return fmt.Sprintf("JSON-RPC has port %d for both sides", p.Port)
+	}
+	return ""
+}
+
+// commits warns of two clients that are one version.
+func (f *findings) commits(x, y *Execution) {
+	if x == nil || y == nil {
+		return
+	}
+	a, b := commitsOf(x.ClientVersion), commitsOf(y.ClientVersion)
+	if len(a) == 0 || len(b) == 0 {
+		return
+	}
+	// What stands before the commit can be a branch that looks like one.
+	one, other := a[len(a)-1], b[len(b)-1]
+	if strings.HasPrefix(one, other) || strings.HasPrefix(other, one) {
+		f.add("same-commit", Warn, fmt.Sprintf("both servers run commit %.12s: this is an A/A run", one),
+			"it measures how far the servers differ, and no change: for one, each side runs its own build")
+	}
 }
 
 func (f *findings) memory(a, b Subject, differ func(string, Level, string, string, string)) {

@@ -6,6 +6,7 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Kind says what went wrong, in the terms of the exit statuses.
@@ -70,11 +71,32 @@ func KindOf(err error) Kind {
 	return Failed
 }
 
-// HintsOf collects the hints of the whole chain, outermost first.
+// HintsOf collects the hints of the whole tree of errors, outermost first, each
+// once.
 func HintsOf(err error) []string {
 	var hints []string
-	for f := (*Error)(nil); errors.As(err, &f); err = f.Err {
-		hints = append(hints, f.Hints...)
+	var walk func(error)
+	walk = func(err error) {
+		if f, ok := err.(*Error); ok {
+			for _, h := range f.Hints {
+				if !slices.Contains(hints, h) {
+					hints = append(hints, h)
+				}
+			}
+		}
+		switch u := err.(type) {
+		case interface{ Unwrap() error }:
+			if next := u.Unwrap(); next != nil {
+				walk(next)
+			}
+		case interface{ Unwrap() []error }:
+			for _, next := range u.Unwrap() {
+				walk(next)
+			}
+		}
+	}
+	if err != nil {
+		walk(err)
 	}
 	return hints
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/verdict-bench/verdict/internal/fault"
 	"github.com/verdict-bench/verdict/internal/host"
 	"github.com/verdict-bench/verdict/internal/sample"
+	"github.com/verdict-bench/verdict/internal/shell"
 )
 
 // Target is a machine to examine, with what to look at and what is expected.
@@ -91,9 +93,39 @@ func examine(ctx context.Context, t Target, o Options) Examination {
 
 // missed is the finding of a machine that was not examined, for that reason.
 func missed(s doctor.Subject, err error) doctor.Finding {
+	advice, cures := sift(fault.HintsOf(err), s.Reach)
 	var lost *host.LostError
 	if errors.As(err, &lost) {
-		return doctor.Unreachable(s, lost.Why, fault.HintsOf(err))
+		return doctor.Unreachable(s, lost.Why, advice, cures)
 	}
-	return doctor.Unfit(s, err.Error(), fault.HintsOf(err))
+	return doctor.Unfit(s, err.Error(), advice, cures)
+}
+
+// sift tells the commands among hints, which are written for people, from what
+// is said in words. Reach is the command that reaches the machine: its options
+// go into commands of ssh.
+func sift(hints, reach []string) (advice, cures []string) {
+	for _, hint := range hints {
+		words, command := "", hint
+		if i := strings.LastIndex(hint, ": ssh "); i >= 0 {
+			words, command = hint[:i], hint[i+len(": "):]
+		}
+		if i := strings.Index(command, " ("); i >= 0 && words != "" {
+			words, command = words+command[i:], command[:i]
+		}
+		rest, ssh := strings.CutPrefix(command, "ssh ")
+		switch {
+		case ssh && len(reach) > 1:
+			command = shell.Join(reach[:len(reach)-1]...) + " " + rest
+		case !ssh && !strings.HasPrefix(command, "sudo ") && !strings.HasPrefix(command, "CGO_ENABLED="):
+			words, command = hint, ""
+		}
+		if words != "" {
+			advice = append(advice, words)
+		}
+		if command != "" {
+			cures = append(cures, command)
+		}
+	}
+	return advice, cures
 }

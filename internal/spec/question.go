@@ -60,7 +60,7 @@ func (w *Witness) questions() []Question {
 // are synced, has a default: see [Synced].
 func (w *Witness) liveQuestions() []Question {
 	out := []Question{
-		{Key: "baseline.host", Flag: "baseline-host", Title: "Baseline server", Help: "the ssh alias of the server for the baseline"},
+		{Key: "baseline.host", Flag: "baseline-host", Title: "Baseline server", Help: "the ssh alias of the server for the baseline", Check: checkHost},
 		{Key: "test.host", Flag: "test-host", Title: "Test server", Help: "the ssh alias of the server for the change", Check: w.checkOtherHost},
 		{Key: "servers.network", Flag: "network", Title: "Network", Help: "hoodi, sepolia, mainnet or another that the programs know"},
 	}
@@ -71,7 +71,7 @@ func (w *Witness) liveQuestions() []Question {
 			Question{Key: "test.ref", Flag: "test", Title: "Pull request or ref", Help: "the number of the pull request, or a git ref"})
 	}
 	if s != nil && !s.Synced && s.Network != "" && CheckpointSyncURL(s.Network) == "" {
-		out = append(out, Question{Key: "servers.checkpoint_sync_url", Flag: "checkpoint-sync-url", Title: "Checkpoint sync URL", Help: "where Lighthouse starts from on this network", Check: checkURL})
+		out = append(out, Question{Key: "servers.checkpoint_sync_url", Flag: "checkpoint-sync-url", Title: "Checkpoint sync URL", Help: "where Lighthouse starts from on this network", Check: checkOpenURL})
 	}
 	return out
 }
@@ -96,8 +96,29 @@ func checkURL(answer string, before map[string]string) error {
 	return nil
 }
 
-func (w *Witness) checkOtherHost(answer string, before map[string]string) error {
+// checkOpenURL is checkURL for an address that is shown and stored.
+func checkOpenURL(answer string, before map[string]string) error {
+	if err := checkURL(answer, before); err != nil {
+		return err
+	}
+	if hasUser(answer) {
+		return errors.New("it is shown and stored: use a URL without credentials")
+	}
+	return nil
+}
+
+func checkHost(answer string, before map[string]string) error {
 	if err := checkText(answer, before); err != nil {
+		return err
+	}
+	if !isAlias(answer) {
+		return errors.New("this cannot be the name of an ssh host")
+	}
+	return nil
+}
+
+func (w *Witness) checkOtherHost(answer string, before map[string]string) error {
+	if err := checkHost(answer, before); err != nil {
 		return err
 	}
 	if answer == before["baseline-host"] || answer == w.Baseline.Host {

@@ -236,6 +236,13 @@ func TestValidate(t *testing.T) {
 		{"it excludes synced", Live, func(w *Witness) { w.Servers.Synced, w.Test.Clear = true, []Clearable{ExecutionDB} }},
 		{"test.ref holds control characters", Live, func(w *Witness) { w.Test.Ref = "a\nb" }},
 		{"test.host holds control characters", Live, func(w *Witness) { w.Test.Host = "a\x1b[2J" }},
+		{`baseline.host "a b" cannot be the name of an ssh host`, Live, func(w *Witness) { w.Baseline.Host = "a b" }},
+		{`test.host "-oProxyCommand=id" cannot be`, Live, func(w *Witness) { w.Test.Host = "-oProxyCommand=id" }},
+		{`host "a;id" cannot be`, Devnet, func(w *Witness) { w.Host = "a;id" }},
+		{"genesis \"~/g.json\": ~ is not expanded", Live, func(w *Witness) { w.Genesis = "~/g.json" }},
+		{"genesis \"~me/g.json\": ~ is not expanded", Attached, func(w *Witness) { w.Genesis = "~me/g.json" }},
+		{"use a URL without credentials", Live, func(w *Witness) { w.Servers.CheckpointSyncURL = "https://me:pass@x" }},
+		{"use a URL without credentials", Live, func(w *Witness) { w.Servers.CheckpointSyncURL = "https://token@x" }},
 		{"test.host holds control characters or is not UTF-8", Live, func(w *Witness) { w.Test.Host = "a\xff" }},
 	} {
 		w := ready(c.place)
@@ -282,9 +289,19 @@ func TestMissing(t *testing.T) {
 	}
 	questions := Defaults(Live)
 	check := questions.Missing()[1].Check
-	for answer, ok := range map[string]bool{"server-2": true, "": false, " ": false, "server-1": false, "a\x1b": false} {
+	for answer, ok := range map[string]bool{"server-2": true, "": false, " ": false, "server-1": false, "a\x1b": false, "a b": false, "-v": false, "$(id)": false} {
 		if err := check(answer, map[string]string{"baseline-host": "server-1"}); (err == nil) != ok {
 			t.Errorf("the test host %q: %v", answer, err)
+		}
+	}
+	if err := questions.Missing()[0].Check("a;id", nil); err == nil {
+		t.Error("the baseline host \"a;id\" is taken")
+	}
+	questions.Servers.Network = "mine"
+	open := questions.Missing()
+	for answer, ok := range map[string]bool{"http://a": true, "http://me:pass@a": false, "a": false} {
+		if err := open[len(open)-1].Check(answer, nil); (err == nil) != ok {
+			t.Errorf("the checkpoint sync URL %q: %v", answer, err)
 		}
 	}
 }

@@ -100,6 +100,8 @@ func (w *Witness) ValidateGiven(given Keys) error {
 	w.checkJudgement(&c)
 	w.checkMeasuring(&c)
 	w.checkTexts(&c)
+	w.checkHosts(&c)
+	c.check(!strings.HasPrefix(w.Genesis, "~"), "genesis", "genesis %q: ~ is not expanded in the path of a file of this machine: write the path out", w.Genesis)
 	switch w.Place {
 	case Local:
 		w.checkLoad(&c)
@@ -191,6 +193,27 @@ func (w *Witness) checkTexts(c *checker) {
 	}
 }
 
+// checkHosts refuses what ssh, or a command in its configuration, could take
+// for more than the name of a host.
+func (w *Witness) checkHosts(c *checker) {
+	for _, key := range []string{"baseline.host", "test.host", "host"} {
+		for _, name := range w.Texts(key) {
+			// Control characters were refused with all other texts.
+			c.check(isAlias(name) || !isPlain(name), key, "%s %q cannot be the name of an ssh host: give the host a plain name in ~/.ssh/config (Host NAME)", key, name)
+		}
+	}
+}
+
+// isAlias reports whether name can be an ssh alias, user@host, an address or an
+// ssh:// URL, and nothing else: package host, which connects, takes the same
+// ones. A user's configuration may hand the name to a shell.
+func isAlias(name string) bool {
+	return name != "" && name[0] != '-' && strings.IndexFunc(name, func(r rune) bool {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		return !letter && (r < '0' || r > '9') && !strings.ContainsRune("-._@:%[]/", r)
+	}) < 0
+}
+
 // isPlain reports whether s is text in one line.
 func isPlain(s string) bool {
 	return utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0
@@ -211,6 +234,7 @@ func (w *Witness) checkLive(c *checker) {
 	c.check(s.JWT != "", "servers.jwt", "jwt is empty: the file of the Engine API's secret on each server")
 	c.check(s.Lighthouse != "", "servers.lighthouse", "lighthouse is empty: the program of the consensus client")
 	c.check(s.CheckpointSyncURL == "" || isURL(s.CheckpointSyncURL), "servers.checkpoint_sync_url", "checkpoint-sync-url must be an http or https URL with a host")
+	c.check(!hasUser(s.CheckpointSyncURL), "servers.checkpoint_sync_url", "checkpoint-sync-url holds a user or password, which the plan would show and the run store: use a URL without credentials")
 	c.check(s.SyncTimeout > 0, "servers.sync_timeout", "sync-timeout must be positive, not %v", s.SyncTimeout)
 	c.check(s.Poll > 0, "servers.poll", "poll must be positive, not %v", s.Poll)
 	c.check(s.Synced || w.Repository != "", "repository", "repository is empty: the git clone that the refs are built from")
@@ -256,6 +280,12 @@ func (w *Witness) checkServer(c *checker, side sample.Side, synced bool) {
 func isURL(raw string) bool {
 	u, err := url.Parse(raw)
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+}
+
+// hasUser reports whether an address names a user, with a password or without.
+func hasUser(raw string) bool {
+	u, err := url.Parse(raw)
+	return err == nil && u.User != nil
 }
 
 func known(m WitnessMode) bool { return slices.Contains(WitnessModes, m) }

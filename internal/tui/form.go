@@ -117,6 +117,8 @@ func (t Terminal) runPlain(ctx context.Context, in *keyboard, fields []huh.Field
 	defer context.AfterFunc(ctx, in.cancel)()
 	lines := &byteReader{in: in}
 	for _, f := range fields {
+		// Without a theme the library draws titles in color even here.
+		f = f.WithTheme(huh.ThemeFunc(func(bool) *huh.Styles { return &huh.Styles{} }))
 		f.Init()
 		f.Focus()
 		err := f.RunAccessible(t.Out, lines)

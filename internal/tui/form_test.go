@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/verdict-bench/verdict/internal/spec"
 )
@@ -39,6 +40,24 @@ func TestAsk_plain(t *testing.T) {
 	for _, text := range []string{"What shall be compared?\n", "Baseline server (the ssh alias", "an answer is needed", "this one has the baseline", "[y/N]", "please try again"} {
 		if !strings.Contains(out.String(), text) {
 			t.Errorf("%q was not shown:\n%s", text, out)
+		}
+	}
+}
+
+// Plain lines hold text and nothing that moves or colors it.
+func TestPlain_noEscapes(t *testing.T) {
+	term, out := plain("server-1\n\nserver-1\nserver-2\nhoodi\n6157\nperhaps\ny\n")
+	if _, err := term.Ask(t.Context(), "What shall be compared?", questions()); err != nil {
+		t.Fatal(err)
+	}
+	term, chosen := plain("3\n2\n")
+	if _, err := term.Choose(t.Context(), "Which?", []Option{{"a", "the first"}, {"b", "the second"}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{out.String(), chosen.String()} {
+		control := func(r rune) bool { return r != '\n' && unicode.IsControl(r) }
+		if i := strings.IndexFunc(text, control); i >= 0 || text == "" {
+			t.Errorf("byte %d is a control character:\n%q", i, text)
 		}
 	}
 }
