@@ -61,14 +61,8 @@ func TestDoctor_servers(t *testing.T) {
 	fleet := sshdtest.Start(t, "server-1", "server-2")
 	jwt := strings.Repeat("0a", 32)
 	for i, name := range []string{"server-1", "server-2"} {
-		dir := filepath.Join(fleet.Host(name).Home, "it's secret")
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
 		// The second one can be read by everybody.
-		if err := os.WriteFile(filepath.Join(dir, "jwt"), []byte(jwt), []os.FileMode{0o600, 0o644}[i]); err != nil {
-			t.Fatal(err)
-		}
+		writeFile(t, filepath.Join(fleet.Host(name).Home, "it's secret", "jwt"), jwt, []os.FileMode{0o600, 0o644}[i])
 	}
 	args := []string{"--ssh-config", fleet.Config, "--jwt", "~/it's secret/jwt",
 		"--rpc-port", "1", "--engine-port", "1", "--beacon-port", "1", "--metrics-port", "1", "--p2p-port", "1"}

@@ -378,9 +378,9 @@ func (l *live) doLive(ctx context.Context, s plan.Step) (detail string, err erro
 		}
 		return detail, l.ended(s)
 	case plan.StopExecution:
-		return l.stopInSession(ctx, j, "execution")
+		return l.stopInSession(ctx, s, "execution")
 	case plan.StopConsensus:
-		return l.stopInSession(ctx, j, "consensus")
+		return l.stopInSession(ctx, s, "consensus")
 	}
 	return "", fmt.Errorf("the plan has a step %q that this verdict does not know", s.ID)
 }

@@ -146,7 +146,7 @@ func (l *live) fetchReplay(ctx context.Context, j int) (more bool, err error) {
 // log.
 func (l *live) stopReplay(ctx context.Context, s plan.Step) (detail string, err error) {
 	j := s.Side.Index()
-	if detail, err = l.stopInSession(ctx, j, program.ReplaySupervisor); err != nil {
+	if detail, err = l.stopInSession(ctx, s, program.ReplaySupervisor); err != nil {
 		return detail, err
 	}
 	_, err = l.fetchReplay(ctx, j)

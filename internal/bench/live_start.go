@@ -38,18 +38,14 @@ func (l *live) startInSession(ctx context.Context, s plan.Step) (detail string, 
 	})
 }
 
-// stopGraceSeconds is how long a program may take to end by itself. Closing a
-// database of hundreds of gigabytes takes its time.
-const stopGraceSeconds = 60
-
 // logTail is how much of a program's log is kept with the run, in bytes.
 const logTail = 2 << 20
 
 // stopInSession stops what this run started under that name, if it runs, and
 // fetches the end of its log.
-func (l *live) stopInSession(ctx context.Context, j int, name string) (detail string, err error) {
-	s := plan.Step{Host: l.serverOf(j).Host, Side: sample.Sides[j]}
-	out, err := l.script(ctx, j, s, program.StopRecorded(name, stopGraceSeconds))
+func (l *live) stopInSession(ctx context.Context, s plan.Step, name string) (detail string, err error) {
+	j := s.Side.Index()
+	out, err := l.script(ctx, j, s, s.Script)
 	detail = strings.TrimSpace(string(out))
 	if strings.Contains(detail, "killed") {
 		l.Progress(Progress{Message: fmt.Sprintf("%s on %s %s", name, s.Host, detail)})

@@ -101,9 +101,12 @@ func devnet(w *spec.Witness, d program.Description) []Step {
 }
 
 // Check returns what of w, a valid spec, no plan can be made of: a program that
-// is not described, or a ref of one that nothing says how to build. The error is
-// the user's.
+// is not described, a ref of one that nothing says how to build, or a command on
+// servers with a placeholder that nothing fills in. The error is the user's.
 func Check(w *spec.Witness) error {
+	if w.Place == spec.Live && !w.Servers.Synced {
+		return program.CheckServerCommand(w.Program, &w.Baseline, &w.Test)
+	}
 	if w.Place != spec.Devnet {
 		return nil
 	}

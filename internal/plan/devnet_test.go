@@ -114,6 +114,17 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%s: Check = %v, want %q", c.name, err, c.want)
 		}
 	}
+	for _, synced := range []bool{false, true} {
+		w := liveSpec(func(w *spec.Witness) { w.Servers.Synced = synced })
+		if err := Check(w); err != nil {
+			t.Errorf("live: %v", err)
+		}
+		w.Program = &spec.Program{Name: "ethrex", Command: []string{"{binary}", "--datadir", "{datadir}"}}
+		// Nothing is started on synced servers.
+		if err := Check(w); (err == nil) != synced || err != nil && fault.KindOf(err) != fault.Usage {
+			t.Errorf("live, synced %v, without a data directory: Check = %v", synced, err)
+		}
+	}
 	local := spec.Defaults(spec.Local)
 	if err := Check(&local); err != nil {
 		t.Errorf("local: %v", err)

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/verdict-bench/verdict/internal/program"
@@ -39,6 +40,9 @@ const (
 	ProgramVariable = "VERDICT"
 	// BinaryVariable is the built execution client.
 	BinaryVariable = "BINARY"
+	// ApprovedVariable is the path that was approved to be deleted, in the steps
+	// that delete one.
+	ApprovedVariable = "APPROVED"
 	// Height stands for the first block that a session measures: some blocks
 	// ahead of both servers when the session begins.
 	Height = "HEIGHT"
@@ -160,8 +164,12 @@ func prepare(w *spec.Witness) []Step {
 		return Step{Purpose: "open the connection with ssh", Check: "a login shell answers"}
 	})
 	steps = append(steps, servers(w, Install, func(sample.Side, *spec.Side) Step {
+		purpose := "copy verdict there"
+		if w.Genesis != "" {
+			purpose += ", and the genesis file " + w.Genesis + " to " + RunVariable + "/genesis.json"
+		}
 		return Step{
-			Purpose: "copy verdict there",
+			Purpose: purpose,
 			Check:   "~/.verdict/bin/ has it with this checksum, and it runs",
 			Undo:    "none: it is some 50 MB, and the next run finds it there",
 		}
@@ -319,6 +327,7 @@ func collector(w *spec.Witness, s Session, side sample.Side, server *spec.Side) 
 		"--live", "--from", Height, "--until", LastHeight, "--warmup", fmt.Sprint(w.WarmUp),
 		"--wait", w.Patience.String(), "--timeout", w.Timeout.String(), "--settle", w.Settle.String(),
 		"--verify-every", fmt.Sprint(w.VerifyEvery),
+		"--metrics", fmt.Sprintf("http://127.0.0.1:%d/metrics", server.Ports.Metrics),
 		"--out", RunVariable + "/" + SamplesOn(s.Number),
 	}
 	if !s.Control {
@@ -359,8 +368,17 @@ func AnalysisSession(w *spec.Witness, s Session) int {
 func SamplesOn(session int) string { return "samples" + suffix(session) + ".jsonl" }
 
 func stops(w *spec.Witness, id string, session int, purpose string) []Step {
+	var script string
+	switch {
+	case id == StopExecution:
+		script = program.StopRecorded("execution", program.StopGrace)
+	case id == StopConsensus:
+		script = program.StopRecorded("consensus", program.StopGrace)
+	case w.Servers.Collector == spec.EthrexReplay:
+		script = program.StopRecorded(program.ReplaySupervisor, program.StopGrace)
+	}
 	return servers(w, id, func(sample.Side, *spec.Side) Step {
-		s := Step{Session: session, Purpose: purpose, Check: "the recorded process has ended"}
+		s := Step{Session: session, Purpose: purpose, Script: script, Check: "the recorded process has ended"}
 		switch {
 		case id == StopCollector:
 			s.ID = suffix(session)
@@ -380,6 +398,24 @@ func (p Plan) Destructive() []Step {
 		}
 	}
 	return steps
+}
+
+// preface says, for people, what stands in front of the scripts of a live run;
+// of another run it is empty.
+func (p Plan) preface() string {
+	if !slices.ContainsFunc(p.Steps, func(s Step) bool { return s.ID == Judge }) ||
+		!slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Script != "" }) {
+		return ""
+	}
+	return `
+Lines with | are the script that a login shell on the host is given, with these
+variables set in front of it:
+   ` + RunVariable + `       the run's directory there
+   ` + ProgramVariable + `   verdict's own program there
+   ` + BinaryVariable + `    what was built there and the step starts or asks
+   ` + ApprovedVariable + `  the path that was approved, in a step that deletes it
+Builds run detached: they go on there when the connection breaks.
+`
 }
 
 // Kinds of live steps are told by the longest known beginning of their ID.

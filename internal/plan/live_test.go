@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/verdict-bench/verdict/internal/program"
 	"github.com/verdict-bench/verdict/internal/sample"
 	"github.com/verdict-bench/verdict/internal/spec"
 )
@@ -133,6 +134,37 @@ func TestMake_liveIsSafe(t *testing.T) {
 			if s.LiveKind() == "" {
 				t.Errorf("step %s has no kind", s.ID)
 			}
+		}
+	}
+}
+
+// What is stopped is stopped by a script that the plan shows; verdict's own
+// collector is no session.
+func TestMake_liveStops(t *testing.T) {
+	replay := func(w *spec.Witness) { w.Servers.Collector = spec.EthrexReplay }
+	for _, change := range []func(*spec.Witness){nil, replay} {
+		w := liveSpec(change)
+		for _, s := range Make(w, "").Steps {
+			var want string
+			switch kind := s.LiveKind(); {
+			case kind == StopExecution:
+				want = program.StopRecorded("execution", program.StopGrace)
+			case kind == StopConsensus:
+				want = program.StopRecorded("consensus", program.StopGrace)
+			case kind == StopCollector && change != nil:
+				want = program.StopRecorded(program.ReplaySupervisor, program.StopGrace)
+			case kind != StopCollector:
+				continue
+			}
+			if s.Script != want {
+				t.Errorf("%s has the script\n%s\nwant\n%s", s.ID, s.Script, want)
+			}
+		}
+	}
+	w := liveSpec(func(w *spec.Witness) { w.Genesis = "/g.json" })
+	for _, s := range Make(w, "").Steps {
+		if s.LiveKind() == Install && !strings.Contains(s.Purpose, "the genesis file /g.json to RUN/genesis.json") {
+			t.Errorf("%s does not say that it copies the genesis: %s", s.ID, s.Purpose)
 		}
 	}
 }

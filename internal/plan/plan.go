@@ -242,6 +242,7 @@ func (p Plan) Hash() string {
 func (p Plan) Text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Plan of a %s run: %d steps. Nothing has been done.\n", p.Workflow, len(p.Steps))
+	b.WriteString(p.preface())
 	for i, s := range p.Steps {
 		fmt.Fprintf(&b, "\n%d. %s on %s\n   %s\n", i+1, s.ID, s.Host, s.Purpose)
 		if s.OnRequest {

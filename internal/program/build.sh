@@ -165,6 +165,27 @@ compare() { # how far the commit is behind the other
   fi
 }
 
+alone() { # one at a time fetches and adds worktrees; given back, whoever has inherited it
+  exec 8>"$root/$name.lock" || die 4 "$root/$name.lock cannot be written"
+  flock 8
+}
+
+together() {
+  flock -u 8
+  exec 8>&-
+}
+
+mend() { # what a killed attempt to add a worktree left has a commit of zeros, which no fetch survives
+  local common made of head
+  common=$(git_ rev-parse --path-format=absolute --git-common-dir)
+  for made in "$common"/worktrees/"$name"-*; do
+    { read -r of <"$made/gitdir"; } 2>/dev/null || continue
+    [[ $of == */.verdict/worktrees/* ]] || continue
+    { read -r head <"$made/HEAD"; } 2>/dev/null || head=
+    [[ $head == *[!0]* ]] || rm -rf -- "$made"
+  done
+}
+
 whole() { # was it built before, and to the end?
   local of made
   { read -r of && read -r made; } 2>/dev/null <"$dir.built" || return 1
@@ -173,9 +194,12 @@ whole() { # was it built before, and to the end?
 
 make() { # a new worktree each time: nothing of an attempt that was cut short is taken over
   local status
+  alone
+  mend
   rm -rf -- "$dir" "$dir.built"
   git_ worktree add --quiet --force --force --detach -- "$dir" "$commit" >/dev/null 2>"$scratch" ||
     die 4 "making the worktree $dir: $(said)"
+  together
   building=yes
   (cd -- "$dir" && exec bash -c "$build") >"$dir.log" 2>&1
   status=$?
@@ -194,17 +218,15 @@ make() { # a new worktree each time: nothing of an attempt that was cut short is
 
 main() {
   prepare
-  # One at a time fetches and adds worktrees; the lock is given back, whoever has inherited it.
-  exec 8>"$root/$name.lock" || die 4 "$root/$name.lock cannot be written"
-  flock 8
+  alone
+  mend
   if [ -n "$against" ]; then
     resolve "$against"
     other=$commit notes=()
   fi
   resolve "$ref"
   if [ -n "$against" ]; then compare; fi
-  flock -u 8
-  exec 8>&-
+  together
   dir=$root/$name-${commit:0:12}-$(printf '%s\n%s' "$build" "$binary" | sum | cut -c1-8)
   if whole; then
     cached=true

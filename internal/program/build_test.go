@@ -455,3 +455,29 @@ func FuzzParseBuilt(f *testing.F) {
 		}
 	})
 }
+
+// What a killed attempt to add a worktree leaves is mended: git would refuse
+// every fetch because of it.
+func TestBuildScript_halfMadeWorktree(t *testing.T) {
+	b := newBuilder(t)
+	half, mine := filepath.Join(b.clone, ".git/worktrees/the_clone-half"), filepath.Join(b.home, "mine")
+	b.git(b.clone, "worktree", "add", "--quiet", "--detach", mine)
+	if err := os.MkdirAll(half, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"HEAD": strings.Repeat("0", 40) + "\n", "commondir": "../..\n",
+		"gitdir": b.home + "/.verdict/worktrees/the_clone-half/.git\n",
+	} {
+		if err := os.WriteFile(filepath.Join(half, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if built, status, stderr := b.run(b.of("pull/1/head")); status != 0 || b.prints(built) != "D" {
+		t.Errorf("exit status %d: %s", status, stderr)
+	}
+	if _, err := os.Stat(half); err == nil {
+		t.Error("what the killed attempt left is still there")
+	}
+	b.git(mine, "status")
+}

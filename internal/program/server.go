@@ -2,8 +2,11 @@ package program
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
+	"github.com/verdict-bench/verdict/internal/fault"
 	"github.com/verdict-bench/verdict/internal/shell"
 	"github.com/verdict-bench/verdict/internal/spec"
 )
@@ -11,8 +14,10 @@ import (
 // The scripts of this file run in a login shell on a server. They find these
 // variables set:
 //
-//	RUN      the run's directory there
-//	BINARY   the built execution client, where the script starts or asks it
+//	RUN       the run's directory there
+//	BINARY    the built execution client, where the script starts or asks it
+//	APPROVED  the path that was approved to be deleted, as Look told it, where
+//	          the script deletes it
 //
 // Each may be run again at any time: what is done already is not done twice.
 
@@ -23,10 +28,21 @@ const (
 	ReplaySession    = "replay"
 )
 
+// StopGrace is how many seconds a program may take to end by itself. Closing a
+// database of hundreds of gigabytes takes its time.
+const StopGrace = 60
+
 // processFunctions are the shell functions of scripts that deal with recorded
-// processes: a record is one line with pid, start time and boot.
+// processes: a record is one line with pid, start time and boot. A process that
+// has ended and waits for its parent does not run.
 const processFunctions = `set -euo pipefail
-started() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
+started() { # PID: since when it runs
+  local line
+  { line=$(</proc/"$1"/stat); } 2>/dev/null || return 1
+  set -- ${line##*) }
+  case $1 in [ZX]) return 1 ;; esac
+  printf '%s\n' "${20}"
+}
 boot() { cat /proc/sys/kernel/random/boot_id; }
 runs() { # RECORD: does the recorded process run?
   local pid start id
@@ -37,6 +53,87 @@ identity() { # RECORD
   read -r pid start id < "$1"
   printf '{"pid":%s,"start_time":"%s","boot_id":"%s"}\n' "$pid" "$start" "$id"
 }
+leave() { # RECORD: sees to it that the pane goes in which the process was that has ended
+  local pid start id pane
+  [ -s "$1" ] && read -r pid start id < "$1" && [ "$id" = "$(boot)" ] || return 0
+  for _ in $(seq 30); do
+    pane=$(tmux list-panes -a -F '#{pane_pid} #{pane_dead} #{pane_id}' 2>/dev/null | grep "^$pid ") || return 0
+    case $pane in *" 1 "*) break ;; esac
+    sleep 0.1
+  done
+  tmux kill-pane -t "${pane##* }" 2>/dev/null || true
+}
+`
+
+// findSession is the part of a start that ends the script when there is nothing
+// to start. A start that was cut short may have left a session whose login shell
+// has not come to recording itself yet: it is known by its command.
+const findSession = `record="$RUN/$name.tmux" log="$RUN/$name.log" program="$RUN/$name.sh"
+command="exec bash -l $(printf %q "$program")"
+mkdir -p "$RUN"
+# One start at a time. The kernel releases the lock, however its holder ends, so
+# what is started must not have it.
+exec 9>"$RUN/$name.lock"
+flock -w 60 9 || { echo "another start holds $RUN/$name.lock" >&2; exit 1; }
+tmux() { command tmux "$@" 9>&-; }
+panes() { tmux list-panes -s -t "=$session" -F '#{pane_dead} #{pane_pid} #{pane_id}' 2>/dev/null; }
+ours() {
+  local found
+  found=$(panes) && found=${found%%$'\n'*} && pane=${found##* } && set -- $found &&
+    { tr '\0' '\n' < "/proc/$2/cmdline"; } 2>/dev/null | grep -qxF -e "$program" -e "$command"
+}
+if runs "$record"; then identity "$record"; exit 0; fi
+leave "$record"
+pane=
+if tmux has-session -t "=$session" 2>/dev/null; then
+  for _ in 1 2 3 4 5 6 7 8 9 10; do if ours || runs "$record"; then break; fi; sleep 0.1; done
+  if ! ours && ! runs "$record"; then
+    echo "the tmux session \"$session\" is there already and is not of this run; it was left alone" >&2
+    exit 3
+  fi
+fi
+`
+
+// beginSession is the part of a start that starts args in the session and waits
+// until it is recorded. It records itself before it becomes the program, so that
+// no program runs unrecorded, however the start ends.
+const beginSession = `
+  {
+    printf 'record=%q log=%q\n' "$record" "$log"
+    cat << 'END'
+exec > >(trap "" HUP INT; exec tee -a "$log") 2>&1
+line=$(</proc/$$/stat)
+set -- ${line##*) }
+boot=$(</proc/sys/kernel/random/boot_id)
+tmux set-window-option -t "$TMUX_PANE" remain-on-exit off >/dev/null 2>&1
+printf '%s %s %s\n' $$ "${20}" "$boot" > "$record.$$" && mv -f -- "$record.$$" "$record" || exit
+END
+    printf 'exec env -u RUST_LOG'
+    printf ' %q' "${args[@]}"
+    echo
+  } > "$program.new"
+  mv -f -- "$program.new" "$program"
+  rm -f -- "$record"
+  pane=$(tmux new-session -d -P -F '#{pane_id}' -s "$session" "$command")
+fi
+alive() { panes | grep -qx "0 [0-9]* $pane"; }
+# A login shell may take its time before it comes to the program, which then may
+# end at once.
+for _ in $(seq 300); do if runs "$record" || ! alive; then break; fi; sleep 0.1; done
+if ! [ -s "$record" ] && alive; then
+  echo "the login shell in the tmux session \"$session\" has not come to the program within 30 s" >&2
+  exit 1
+fi
+for _ in 1 2 3 4 5; do sleep 0.1; runs "$record" || break; done
+if ! runs "$record"; then
+  leave "$record"
+  sleep 0.2 # for the last lines to reach the log
+  if ! alive; then tmux kill-pane -t "$pane" 2>/dev/null || true; fi
+  echo "${args[0]-$name} ended at once; the end of its log:" >&2
+  tail -n 30 "$log" >&2 2>/dev/null || true
+  exit 1
+fi
+identity "$record"
 `
 
 // inSession is the script that starts args, words of a shell, in a tmux session
@@ -44,45 +141,8 @@ identity() { # RECORD
 // this run has started it. What the program prints is shown there and appended
 // to $RUN/NAME.log.
 func inSession(session, name string, args string) string {
-	var b strings.Builder
-	b.WriteString(processFunctions)
-	fmt.Fprintf(&b, "session=%s name=%s\n", shell.Quote(session), shell.Quote(name))
-	b.WriteString(`record="$RUN/$name.tmux" log="$RUN/$name.log"
-mkdir -p "$RUN"
-if runs "$record"; then identity "$record"; exit 0; fi
-if tmux has-session -t "=$session" 2>/dev/null; then
-  echo "the tmux session \"$session\" is there already and is not of this run; it was left alone" >&2
-  exit 3
-fi
-`)
-	b.WriteString(args)
-	b.WriteString(`
-{
-  echo 'exec > >(trap "" HUP INT; exec tee -a '"$(printf %q "$log")"') 2>&1'
-  echo ': > '"$(printf %q "$RUN/$name.begun")"
-  printf 'exec env -u RUST_LOG'
-  printf ' %q' "${args[@]}"
-  echo
-} > "$RUN/$name.sh"
-rm -f "$RUN/$name.begun"
-tmux new-session -d -s "$session" "exec bash -l $(printf %q "$RUN/$name.sh")"
-pid=$(tmux list-panes -t "=$session" -F '#{pane_pid}' 2>/dev/null | head -n 1) || true
-start=$( [ -n "$pid" ] && started "$pid" ) || true
-[ -n "$start" ] && printf '%s %s %s\n' "$pid" "$start" "$(boot)" > "$record.new" && mv "$record.new" "$record"
-# A login shell may take its time before it comes to the program, which then may
-# end at once.
-alive() { [ -n "$start" ] && runs "$record"; }
-for _ in $(seq 300); do if [ -e "$RUN/$name.begun" ] || ! alive; then break; fi; sleep 0.1; done
-for _ in 1 2 3 4 5; do sleep 0.1; alive || break; done
-if ! alive; then
-  sleep 0.2 # for the last lines to reach the log
-  echo "${args[0]} ended at once; the end of its log:" >&2
-  tail -n 30 "$log" >&2 2>/dev/null || true
-  exit 1
-fi
-identity "$record"
-`)
-	return b.String()
+	return processFunctions + fmt.Sprintf("session=%s name=%s\n", shell.Quote(session), shell.Quote(name)) +
+		findSession + "if [ -z \"$pane\" ]; then\n" + args + beginSession
 }
 
 // knows is the shell function that looks for a flag in the help text.
@@ -96,7 +156,7 @@ func StartExecution(w *spec.Witness, server, build *spec.Side) string {
 	p := server.Ports
 	var b strings.Builder
 	if len(w.Program.Command) > 0 {
-		b.WriteString("args=(" + commandWords(w, server) + ")\n")
+		b.WriteString("args=(" + serverWords(w, server, w.Program.Command) + ")\n")
 	} else {
 		b.WriteString(`help=$(timeout 30 "$BINARY" --help 2>&1) || { echo "$BINARY --help failed: $help" >&2; exit 1; }
 ` + knows)
@@ -117,24 +177,30 @@ if knows --discovery.port; then args+=(--discovery.port %d); fi
 `, p.Metrics, p.P2P, p.P2P)
 	}
 	if extra := append(append([]string(nil), w.Program.Args...), build.Args...); len(extra) > 0 {
-		fmt.Fprintf(&b, "args+=(%s)\n", shell.Join(extra...))
+		fmt.Fprintf(&b, "args+=(%s)\n", serverWords(w, server, extra))
 	}
 	return inSession(ExecutionSession, "execution", b.String())
 }
 
 // StopRecorded is the script that stops what inSession started under name: by
-// SIGINT, and when it has not ended within grace seconds by SIGKILL. It prints
-// what it did.
+// SIGINT, and when it has not ended within grace seconds by SIGKILL. Its session
+// goes with it. It prints what it did.
 func StopRecorded(name string, grace int) string {
 	return processFunctions + fmt.Sprintf("record=\"$RUN/\"%s.tmux grace=%d\n", shell.Quote(name), grace) + `
-if ! runs "$record"; then echo "did not run"; exit 0; fi
+within() { # N: does it end within N tenths of a second?
+  for _ in $(seq "$1"); do
+    runs "$record" || return 0
+    sleep 0.1
+  done
+  ! runs "$record"
+}
+if ! runs "$record"; then leave "$record"; echo "did not run"; exit 0; fi
 read -r pid _ < "$record"
-kill -INT "$pid"
-for _ in $(seq $((grace * 10))); do
-  runs "$record" || { echo "stopped"; exit 0; }
-  sleep 0.1
-done
-kill -KILL "$pid"
+kill -INT "$pid" 2>/dev/null || true
+if within $((grace * 10)); then leave "$record"; echo "stopped"; exit 0; fi
+kill -KILL "$pid" 2>/dev/null || true
+within 100 || { echo "process $pid does not end, even killed" >&2; exit 1; }
+leave "$record"
 echo "did not stop within $grace s and was killed"
 `
 }
@@ -147,20 +213,57 @@ if runs "$RUN/$name.tmux"; then echo running; else echo ended; tail -n 30 "$RUN/
 `
 }
 
-// commandWords is the command that the spec gives, as words of a shell.
-func commandWords(w *spec.Witness, server *spec.Side) string {
+// serverValues are what placeholders of a command on a server stand for, as
+// words of a shell.
+func serverValues(w *spec.Witness, server *spec.Side) map[string]string {
 	p := server.Ports
-	values := map[string]string{
+	return map[string]string{
 		"binary": `"$BINARY"`, "network": shell.Quote(w.Servers.Network),
 		"datadir": shell.Path(server.Datadir), "jwt": shell.Path(w.Servers.JWT),
 		"http_port": fmt.Sprint(p.RPC), "engine_port": fmt.Sprint(p.Engine),
 		"metrics_port": fmt.Sprint(p.Metrics), "p2p_port": fmt.Sprint(p.P2P),
 	}
-	words := make([]string, len(w.Program.Command))
-	for i, arg := range w.Program.Command {
+}
+
+// serverWords is a command that the spec gives, or arguments, as words of a
+// shell.
+func serverWords(w *spec.Witness, server *spec.Side, argv []string) string {
+	values := serverValues(w, server)
+	words := make([]string, len(argv))
+	for i, arg := range argv {
 		words[i] = expandWord(arg, values)
 	}
 	return strings.Join(words, " ")
+}
+
+// CheckServerCommand refuses a command, or arguments, of a program on servers
+// that StartExecution could not fill in: with a placeholder that is unknown, or
+// with {datadir} where one of the sides has no data directory. Errors are the
+// user's.
+func CheckServerCommand(p *spec.Program, sides ...*spec.Side) error {
+	var argv []string
+	if p != nil {
+		argv = slices.Concat(p.Command, p.Args)
+	}
+	for _, side := range sides {
+		argv = append(argv, side.Args...)
+	}
+	known := serverValues(&spec.Witness{Servers: &spec.Servers{}}, &spec.Side{Ports: &spec.Ports{}})
+	for _, arg := range argv {
+		for _, found := range placeholder.FindAllString(arg, -1) {
+			if _, ok := known[strings.Trim(found, "{}")]; !ok {
+				return fault.Newf(fault.Usage, "the placeholder %s in %q of the program is unknown on servers", found, arg).
+					Hint("choose among {%s}", strings.Join(slices.Sorted(maps.Keys(known)), "}, {"))
+			}
+			for _, side := range sides {
+				if found == "{datadir}" && side.Datadir == "" {
+					return fault.Newf(fault.Usage, "%q of the program names {datadir}, and %s has none", arg, side.Host).
+						Hint("give datadir for the side of %s, or leave the placeholder out", side.Host)
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // expandWord replaces {name} by its shell word, and quotes what is between.
@@ -242,6 +345,12 @@ func consensusDir(w *spec.Witness, server *spec.Side) string {
 	return fmt.Sprintf("network=%s\ndir=%s\nif [ -d \"$dir/beacon\" ]; then dir=$dir/beacon; fi\n", shell.Quote(w.Servers.Network), shell.Path(base))
 }
 
+// resolve is the shell function that replaces dir, a directory, by where it
+// really is.
+const resolve = `set -euo pipefail
+resolve() { dir=$(CDPATH= cd -- "$dir" && pwd -P && printf .) && dir=${dir%$'\n'.}; }
+`
+
 // Look is the script that prints where a database is and how large, as
 // {"path":…,"bytes":…}, and changes nothing.
 func Look(w *spec.Witness, server *spec.Side, what spec.Clearable) string {
@@ -249,24 +358,70 @@ func Look(w *spec.Witness, server *spec.Side, what spec.Clearable) string {
 	if what == spec.ConsensusDB {
 		dir = consensusDir
 	}
-	return "set -euo pipefail\n" + dir(w, server) + `bytes=0
+	return resolve + dir(w, server) + `bytes=0
 if [ -d "$dir" ]; then
-  dir=$(cd "$dir" && pwd -P)
+  resolve
   bytes=$(( $(du -sk "$dir" | cut -f1) * 1024 ))
 fi
+case $dir in *[[:cntrl:]]*) printf 'the path %q holds a control character\n' "$dir" >&2; exit 1 ;; esac
 printf '{"path":"%s","bytes":%s}\n' "$(printf %s "$dir" | sed 's/[\\"]/\\&/g')" "$bytes"
 `
 }
 
+// deletion are the shell functions of scripts that delete dir: what is not
+// exactly what was approved is left alone, and so is what lies beside it.
+const deletion = resolve + `
+refuse() { printf '%s: nothing was deleted\n' "$1" >&2; exit 1; }
+approve() {
+  local parent home
+  resolve
+  parent=${dir%/*}
+  home=$(CDPATH= cd -- "$HOME" && pwd -P)
+  [ "$dir" = "${APPROVED-}" ] || refuse "\"${APPROVED-}\" was approved to be deleted, and the database is in \"$dir\""
+  if [ "$dir" = / ] || [[ $home/ == "$dir"/* ]]; then refuse "\"$dir\" holds the home directory"; fi
+  shopt -s nullglob dotglob
+  neighbors=("$parent"/*)
+}
+unharmed() { # is what lies beside dir still there?
+  local neighbor vanished=0
+  for neighbor in "${neighbors[@]}"; do
+    if [ "$neighbor" != "$dir" ] && ! [ -e "$neighbor" ] && ! [ -L "$neighbor" ]; then
+      echo "\"$neighbor\" vanished while \"$dir\" was deleted" >&2
+      vanished=1
+    fi
+  done
+  [ "$vanished" = 0 ]
+}
+`
+
 // ClearExecution is the script that deletes the execution client's database,
 // with the client's own command. That says "removed" whatever it did, so the
-// directory itself is looked at afterwards.
+// directory itself is looked at afterwards. Versions that know no folders for
+// networks delete the whole data directory: they are not asked to when it has
+// some.
 func ClearExecution(w *spec.Witness, server *spec.Side) string {
-	return "set -euo pipefail\n" + executionDir(w, server) + `[ -d "$dir" ] || { echo "nothing at $dir"; exit 0; }
+	return deletion + executionDir(w, server) + `[ -d "$dir" ] || { echo "nothing at $dir"; exit 0; }
+below=
+if [ "$dir" != "$base" ]; then below=yes; fi
+approve
+` + knows + `help=$(timeout 30 "$BINARY" --help 2>&1) || true
+folders=
+for folder in "$base"/*/; do folder=${folder%/}; folders+=" ${folder##*/}"; done
+case $network in '' | . | .. | */*) refuse "\"$network\" is no name of a folder" ;; esac
+if [ -n "$below" ]; then
+  knows --no-migrate || refuse "$BINARY knows no folders for networks (its --help lacks --no-migrate), so its removedb would delete all of $base, which has$folders; delete $dir by hand, or give another --datadir"
+else
+  for other in mainnet sepolia holesky hoodi; do
+    if [ -d "$base/$other" ]; then refuse "$base is no database of $network alone: it has$folders; delete by hand what is of $network, or give another --datadir"; fi
+  done
+fi
 help=$(timeout 30 "$BINARY" removedb --help 2>&1) || true
-` + knows + `args=("$BINARY" --network "$network" removedb --datadir "$base")
+args=("$BINARY" --network "$network" removedb --datadir "$base")
 if knows --force; then args+=(--force); fi
-"${args[@]}" < /dev/null
+status=0
+"${args[@]}" < /dev/null || status=$?
+unharmed || exit 1
+if [ "$status" != 0 ]; then echo "removedb ended with status $status" >&2; exit 1; fi
 left=0
 if [ -d "$dir" ]; then left=$(du -sk "$dir" | cut -f1); fi
 if [ "$left" -gt 1024 ]; then
@@ -280,7 +435,8 @@ fi
 // with the flag that deletes without asking in this version, after which it is
 // stopped. Later starts do not have the flag, which would delete again.
 func ClearConsensus(w *spec.Witness, server *spec.Side) string {
-	return "set -euo pipefail\n" + consensusDir(w, server) + `[ -d "$dir" ] || { echo "nothing at $dir"; exit 0; }
+	return deletion + consensusDir(w, server) + `[ -d "$dir" ] || { echo "nothing at $dir"; exit 0; }
+approve
 args=(` + consensusWords(w, server) + `)
 help=$(timeout 30 "${args[0]}" bn --help 2>&1) || true
 ` + knows + `flag=--purge-db
@@ -299,6 +455,7 @@ kill -TERM "$pid" 2>/dev/null || true
 for _ in $(seq 150); do kill -0 "$pid" 2>/dev/null || break; sleep 0.2; done
 kill -KILL "$pid" 2>/dev/null || true
 wait "$pid" 2>/dev/null || true
+unharmed || exit 1
 left=$(old)
 if [ -n "$left" ]; then
   echo "${args[0]} with $flag left files of the database behind: $left" >&2
