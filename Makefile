@@ -21,8 +21,9 @@ export VERDICT_REQUIRE := all
 
 .PHONY: build test check tools deps fuzz bench clean
 
+# Without cgo the program is static and runs on any server of this kind.
 build:
-	$(GO) build -o bin/verdict ./cmd/verdict
+	CGO_ENABLED=0 $(GO) build -o bin/verdict ./cmd/verdict
 
 # The packages are tested with the race detector. The package e2e tests the
 # program as users run it, built without; the simulations of stat run both
@@ -84,6 +85,7 @@ bench: build
 	$(GO) test -run '^$$' -bench . -skip long -cpu 1 ./internal/witness ./internal/stat
 	$(GO) run ./bench/collector truth
 	$(GO) run ./bench/collector large -verdict bin/verdict
+	$(GO) run ./bench/traffic
 	$(GO) run ./bench/compare -verdict bin/verdict
 	$(GO) run ./bench/load
 

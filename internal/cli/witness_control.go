@@ -37,7 +37,7 @@ type runControl struct {
 
 func (o *witnessOptions) addRunFlags(cmd *cobra.Command) {
 	f, c := cmd.Flags(), &o.control
-	f.StringVar(&c.resume, "resume", "", "go on with the live run in this `DIR`ectory, after an interrupt, a crash or a lost connection")
+	f.StringVar(&c.resume, "resume", "", "go on with the run on servers in this `DIR`ectory, after an interrupt, a crash or a lost connection")
 	f.StringArrayVar(&c.approve, "approve", nil, "approve the `STEP` of the plan that destroys something, by its name; repeatable")
 	f.BoolVar(&c.yes, "yes", false, "begin without asking; destroys nothing without --approve")
 	cmd.MarkFlagDirname("resume")
