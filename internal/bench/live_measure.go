@@ -204,6 +204,11 @@ func (st *stretch) readLines(ctx context.Context, j int, offset int64) ([]byte, 
 		}
 		return err
 	})
+	var shrunk *host.ShrunkError
+	if errors.As(err, &shrunk) {
+		err = fault.Newf(fault.Failed, "%s: %w; a machine that lost its power loses the samples of the last minute", st.serverOf(j).Host, err).
+			Hint("verdict witness --stop %s%s   # end the run and report what is here", shell.Quote(st.Run.Dir()), st.Servers.Again)
+	}
 	return data[:bytes.LastIndexByte(data, '\n')+1], err
 }
 

@@ -154,7 +154,10 @@ func (l *live) describeServers() {
 		m := l.facts[j].Machine
 		s := &l.manifest.Sides[j]
 		s.Host, s.Collector = l.serverOf(j).Host, l.serverOf(j).Host
-		s.Ref = l.serverOf(j).Ref
+		if s.Ref = l.serverOf(j).Ref; s.Ref != "" && l.Spec.Servers.Synced {
+			// Nothing was built: the ref is what the user says that runs there.
+			s.Ref += " (as told)"
+		}
 		s.Environment = &store.Environment{
 			Hostname: m.Hostname, OS: m.OS + "/" + m.Arch, Kernel: m.Kernel, CPU: m.CPU, CPUs: m.CPUs,
 			MemoryBytes: m.MemoryBytes, LoadAverage: m.Load[0],

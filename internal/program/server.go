@@ -248,6 +248,10 @@ func CheckServerCommand(p *spec.Program, sides ...*spec.Side) error {
 	for _, side := range sides {
 		argv = append(argv, side.Args...)
 	}
+	if p != nil && len(p.Command) > 0 && !strings.Contains(strings.Join(p.Command, " "), "{binary}") {
+		return fault.Newf(fault.Usage, "the command of program %s has no {binary}: both sides would run the same program", p.Name).
+			Hint("let it begin with {binary}, the build of each side")
+	}
 	known := serverValues(&spec.Witness{Servers: &spec.Servers{}}, &spec.Side{Ports: &spec.Ports{}})
 	for _, arg := range argv {
 		for _, found := range placeholder.FindAllString(arg, -1) {

@@ -355,6 +355,7 @@ func TestCheckServerCommand(t *testing.T) {
 		{"none", nil, []*spec.Side{has, lacks}, ""},
 		{"all known", command("{binary}", "--d={datadir}", "{jwt}:{network}", "{http_port}", "{engine_port}", "{metrics_port}", "{p2p_port}", `{"a":1}`), []*spec.Side{has}, ""},
 		{"no data directory", command("{binary}", "--d={datadir}"), []*spec.Side{has, lacks}, `"--d={datadir}" of the program names {datadir}, and b has none`},
+		{"no binary", command("ethrex", "--d={datadir}"), []*spec.Side{has}, "has no {binary}: both sides would run the same program"},
 		{"unknown", command("{binary}", "{genesis}"), []*spec.Side{has}, "the placeholder {genesis}"},
 		{"in arguments", &spec.Program{Args: []string{"{rpc}"}}, []*spec.Side{has}, "the placeholder {rpc}"},
 		{"in those of a side", nil, []*spec.Side{has, extra}, "the placeholder {port}"},
@@ -365,7 +366,7 @@ func TestCheckServerCommand(t *testing.T) {
 		}
 	}
 	var e *fault.Error
-	if err := CheckServerCommand(command("{x}")); !errors.As(err, &e) || len(e.Hints) != 1 ||
+	if err := CheckServerCommand(command("{binary}", "{x}")); !errors.As(err, &e) || len(e.Hints) != 1 ||
 		e.Hints[0] != "choose among {binary}, {datadir}, {engine_port}, {http_port}, {jwt}, {metrics_port}, {network}, {p2p_port}" {
 		t.Errorf("the hint does not name what is known: %v", err)
 	}
