@@ -1,7 +1,10 @@
 package bench
 
 import (
+	"context"
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -129,5 +132,79 @@ func TestOnServer(t *testing.T) {
 	lost := &host.LostError{Host: "server-1", Why: "refused"}
 	if got := onServer(s, lost).Error(); got != lost.Error() {
 		t.Error(got)
+	}
+}
+
+// A server that cannot be reached is not tried again for each step, and what may
+// be left there is said.
+func TestStopOn(t *testing.T) {
+	var done []string
+	step := func(id string, err error) stop {
+		return stop{id, func(context.Context) error { done = append(done, id); return err }}
+	}
+	failed := errors.New("did not end")
+	err := stopOn(t.Context(), "server-1", []stop{step("a", nil), step("b", failed), step("c", nil)})
+	if !errors.Is(err, failed) || len(done) != 3 {
+		t.Errorf("after a failure: did %v, error %v", done, err)
+	}
+	done = nil
+	lost := &host.LostError{Host: "server-1", Why: "no route"}
+	err = stopOn(t.Context(), "server-1", []stop{step("a", nil), step("b", lost), step("c", nil), step("d", nil)})
+	if !errors.Is(err, lost) || len(done) != 2 || !strings.Contains(err.Error(), "may still run; not done: b, c, d") {
+		t.Errorf("of a lost server: did %v, error %v", done, err)
+	}
+}
+
+// What is stopped is what was begun, and what is kept only on request.
+func TestStopping(t *testing.T) {
+	w := spec.Defaults(spec.Live)
+	w.Baseline.Host, w.Test.Host, w.Test.Ref, w.Servers.Network = "a", "b", "pr", "hoodi"
+	w.Servers.Keep = true
+	w.Complete(nil)
+	l := &live{
+		runner: &runner{Options: Options{Spec: w, Plan: plan.Make(&w, "")}},
+		state:  liveState{Sessions: make([]sessionState, 1)},
+		tried: map[string]bool{
+			"build-test": true, "build-baseline": true,
+			"start-consensus-baseline": true, "start-execution-baseline": true,
+		},
+		done: map[string]bool{"build-baseline": true},
+	}
+	stopped := func(requested bool) (ids []string) {
+		for _, s := range l.Plan.Steps {
+			if l.stopping(s, requested) != nil {
+				ids = append(ids, s.ID)
+			}
+		}
+		return ids
+	}
+	check := func(what string, got []string, want ...string) {
+		t.Helper()
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: stops %v, want %v", what, got, want)
+		}
+	}
+	check("on a failure, with keep", stopped(false), "build-test")
+	check("on request", stopped(true), "build-test", "stop-consensus-baseline", "stop-execution-baseline")
+	l.state.Sessions[0].From = 10
+	check("while measuring", stopped(false), "build-test", "stop-collector-baseline", "stop-collector-test")
+	l.state.Sessions[0].Done = true
+	check("after measuring", stopped(false), "build-test")
+}
+
+// A run that goes on is left alone when its servers cannot be reached, for
+// whatever reason, and when they were not looked at yet.
+func TestUnreached(t *testing.T) {
+	refused := fault.As(fault.Prerequisite, &host.LostError{Host: "a", Why: "permission denied", Hopeless: true})
+	l := &live{reached: true}
+	if !l.unreached(errors.Join(errors.New("x"), refused)) {
+		t.Error("a refused login counts as a failure of the run")
+	}
+	if l.unreached(errors.New("the head stands still")) {
+		t.Error("a failure of the run counts as a server that was not reached")
+	}
+	l.reached = false
+	if !l.unreached(errors.New("no program for that processor")) {
+		t.Error("a failure before the servers were looked at counts as one of the run")
 	}
 }
