@@ -19,18 +19,23 @@ export VERDICT_ANVIL := $(ANVIL)
 export VERDICT_SOLC := $(SOLC)
 export VERDICT_REQUIRE := all
 
-.PHONY: build test check tools deps fuzz bench clean
+.PHONY: build test race check tools deps fuzz bench clean
 
 # Without cgo the program is static and runs on any server of this kind.
 build:
 	CGO_ENABLED=0 $(GO) build -o bin/verdict ./cmd/verdict
 
-# The packages are tested with the race detector. The package e2e tests the
-# program as users run it, built without; the simulations of stat run both
-# ways, because the detector leaves them time for an eighth of the runs.
+# The race detector makes the EVM, the pages in the browser and the simulations
+# five times slower, so these packages are tested without it, as is e2e, which
+# tests the program as users run it. make race tests all of them with it.
+PLAIN := ./e2e ./internal/devnet ./internal/genesis ./internal/report ./internal/setup ./internal/stat
+
 test: tools check
-	$(GO) test -race -count=1 -timeout 20m ./...
-	$(GO) test -count=1 ./internal/stat
+	$(GO) test -race -count=1 -timeout 20m $$($(GO) list ./... | grep -vxF "$$($(GO) list $(PLAIN))")
+	$(GO) test -count=1 -timeout 20m $(PLAIN)
+
+race: tools
+	$(GO) test -race -count=1 -timeout 40m $(PLAIN)
 
 # check is everything that needs no running program.
 check:
