@@ -21,7 +21,7 @@ var layers = [][]string{
 	{"internal/cli"},
 	{"internal/report", "internal/tui"},
 	{"internal/bench"},
-	{"internal/collect", "internal/drive", "internal/devnet", "internal/store", "internal/host", "internal/setup", "internal/send", "internal/beacon", "internal/inspect"},
+	{"internal/collect", "internal/drive", "internal/devnet", "internal/store", "internal/host", "internal/setup", "internal/send", "internal/beacon", "internal/inspect", "internal/coordinator"},
 	{"internal/stateless", "internal/load", "internal/genesis", "internal/witness", "internal/ethrpc", "internal/chaintest"},
 	{"internal/plan", "internal/compare", "internal/doctor"},
 	{"internal/program"},
