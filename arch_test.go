@@ -39,6 +39,7 @@ var sideways = map[string]string{
 	"internal/load → internal/genesis":      "the accounts of the local chain",
 	"internal/inspect → internal/host":      "facts are asked of a login shell, and verdict is copied to other machines",
 	"internal/inspect → internal/beacon":    "what the consensus client says is part of the facts",
+	"internal/coordinator → internal/store": "a recording's lines and whole files are written as those of a run",
 	"internal/beacon → internal/drive":      "the stand-in delivers its blocks with the driver",
 }
 
