@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// waiting is how many chunks of an answer may wait for the recorder, 4 MiB of
+// waiting is how many chunks of an answer may wait for the recorder, 16 MiB of
 // them, before the prover has to.
-const waiting = 64
+const waiting = 256
 
 // Proxy stands between provers and a coordinator. Every byte passes as it is,
 // in both directions, as it comes; so does how a stream ends.
@@ -93,16 +93,32 @@ func (p *Proxy) pass(ctx context.Context, client *net.TCPConn, l Limits) Exchang
 	wg.Wait()
 	e.Sent = sent
 	requested, scanErr := request.Message()
-	if requestErr != nil {
-		requestErr = fmt.Errorf("the request did not pass: %w", requestErr)
-	}
 	e.describeRequest(requested)
-	err = errors.Join(requestErr, answerErr, scanErr)
+	err = reason(requestErr, answerErr, scanErr)
 	tap.finish(&e, err == nil)
 	if err != nil {
 		e.Error = errors.Join(err, text(e.Error)).Error()
 	}
 	return e
+}
+
+// reason joins what went wrong with an exchange. A half that ended because the
+// other broke is not told.
+func reason(request, answer, scan error) error {
+	closed := errors.Is(request, net.ErrClosed)
+	if closed && answer != nil {
+		request = nil
+	}
+	if errors.Is(answer, net.ErrClosed) && request != nil {
+		answer = nil
+	}
+	if request != nil {
+		return errors.Join(fmt.Errorf("the request did not pass: %w", request), answer)
+	}
+	if closed {
+		scan = nil
+	}
+	return errors.Join(answer, scan)
 }
 
 func (e *Exchange) describeRequest(m Message) {
@@ -178,7 +194,7 @@ type tap struct {
 func newTap(r *Recorder) *tap {
 	t := &tap{full: make(chan []byte, waiting), free: make(chan []byte, waiting)}
 	if r != nil {
-		t.spool = r.spool()
+		t.spool = r.spool(t.scan.message)
 	}
 	t.wg.Go(func() {
 		for b := range t.full {

@@ -210,6 +210,7 @@ func (r *Recorder) Append(e Exchange) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e.V = RecordingVersion
+	e.Started = e.Started.UTC()
 	err := r.lines.Append(e)
 	commit, prover := learn(&r.manifest.Commits, e.Commit), learn(&r.manifest.Provers, e.Prover)
 	if commit || prover {
@@ -230,14 +231,20 @@ func (r *Recorder) Close() error {
 // spool takes one answer as it comes. Small ones, which are nearly all, stay in
 // memory until it is known whether they hold an input.
 type spool struct {
-	r    *Recorder
+	r *Recorder
+	// peek is what is known of the answer so far.
+	peek func() Message
 	mem  []byte
 	file *os.File
-	sum  hash.Hash
-	err  error
+	// known says that the batch is stored already: only the checksum is needed.
+	known bool
+	sum   hash.Hash
+	err   error
 }
 
-func (r *Recorder) spool() *spool { return &spool{r: r, sum: sha256.New()} }
+func (r *Recorder) spool(peek func() Message) *spool {
+	return &spool{r: r, peek: peek, sum: sha256.New()}
+}
 
 // Write takes everything; the first error is kept for commit, because the
 // prover is to be served whatever becomes of the recording.
@@ -246,6 +253,9 @@ func (s *spool) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	s.sum.Write(p)
+	if s.known {
+		return len(p), nil
+	}
 	if s.file == nil && len(s.mem)+len(p) <= chunk {
 		s.mem = append(s.mem, p...)
 		return len(p), nil
@@ -253,7 +263,7 @@ func (s *spool) Write(p []byte) (int, error) {
 	if s.file == nil {
 		s.create()
 	}
-	if s.err == nil {
+	if s.file != nil && s.err == nil {
 		_, s.err = s.file.Write(p)
 	}
 	return len(p), nil
@@ -261,6 +271,12 @@ func (s *spool) Write(p []byte) (int, error) {
 
 // create begins the file with what is in memory.
 func (s *spool) create() {
+	if m := s.peek(); m.HasBatch {
+		if _, s.known = s.r.known(m.Batch); s.known {
+			s.mem = nil
+			return
+		}
+	}
 	if s.file, s.err = os.CreateTemp(filepath.Join(s.r.dir, batchesName), unfinished+"*"); s.err == nil {
 		_, s.err = s.file.Write(s.mem)
 	}
@@ -279,7 +295,7 @@ func (s *spool) drop() {
 // commit makes the answer the document of its batch, unless that is there.
 func (s *spool) commit(batch uint64) (sum string, stored, differs bool, err error) {
 	defer s.drop()
-	if s.file == nil && s.err == nil {
+	if s.file == nil && !s.known && s.err == nil {
 		s.create()
 	}
 	if s.err != nil {

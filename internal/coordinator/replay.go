@@ -161,22 +161,27 @@ func (t *turns) set(p phase) {
 
 // watch ends the replay when a phase takes longer than it may.
 func (t *turns) watch(ctx context.Context) {
-	for {
-		limit, next, p := t.limit()
-		var expired <-chan time.Time
-		if limit > 0 {
-			timer := time.NewTimer(limit)
-			defer timer.Stop()
-			expired = timer.C
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.changed:
-		case <-expired:
-			t.expire(next, p, limit)
-		}
+	for t.watchPhase(ctx) {
 	}
+}
+
+// watchPhase watches until the phase changes; false is the end.
+func (t *turns) watchPhase(ctx context.Context) bool {
+	limit, next, p := t.limit()
+	var expired <-chan time.Time
+	if limit > 0 {
+		timer := time.NewTimer(limit)
+		defer timer.Stop()
+		expired = timer.C
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.changed:
+	case <-expired:
+		t.expire(next, p, limit)
+	}
+	return true
 }
 
 func (t *turns) limit() (time.Duration, int, phase) {

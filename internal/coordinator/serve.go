@@ -63,7 +63,7 @@ func accept(ctx context.Context, ln net.Listener, l Limits, serve func(context.C
 		wg.Go(func() {
 			defer func() { <-slots }()
 			defer c.Close()
-			stop := context.AfterFunc(running, func() { c.Close() })
+			stop := context.AfterFunc(running, func() { abort(c) })
 			defer stop()
 			serve(running, c)
 		})
