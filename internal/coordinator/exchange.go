@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -40,10 +41,11 @@ func (t *Timing) stamp(d *time.Duration) {
 // Address is the host and port of a coordinator given as provers are given
 // theirs: a URL of any scheme, or the two alone.
 func Address(coordinator string) (string, error) {
-	if host, port, err := net.SplitHostPort(coordinator); err == nil && host != "" && port != "" {
-		return coordinator, nil
+	text := coordinator
+	if !strings.Contains(text, "://") {
+		text = "tcp://" + text
 	}
-	u, err := url.Parse(coordinator)
+	u, err := url.Parse(text)
 	if err != nil || u.Hostname() == "" || u.Port() == "" {
 		return "", fmt.Errorf("coordinator %q: want an address such as tcp://127.0.0.1:3900", coordinator)
 	}
