@@ -70,6 +70,10 @@ func TestRecording_killed(t *testing.T) {
 		if err != nil || len(r.Batches) != 2 || r.Check() != nil {
 			t.Fatalf("cut at %d: %+v, %v", cut, r, err)
 		}
+		// Going on forces files to the disk, which takes its time.
+		if cut%40 != 0 && cut != len(raw) {
+			continue
+		}
 		rec, err := Record(dir, "host:1", "", began)
 		if err != nil {
 			t.Fatalf("cut at %d: going on: %v", cut, err)

@@ -105,7 +105,7 @@ func prove(t *testing.T, addr string, docs map[uint64][]byte) {
 		case err != nil:
 			return
 		case !m.HasInput():
-			time.Sleep(time.Millisecond) // the pause between two polls
+			<-time.After(time.Millisecond) // the pause between two polls
 			continue
 		}
 		if !bytes.Equal(doc.Bytes(), docs[m.Batch]) {
