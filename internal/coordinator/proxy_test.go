@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -15,6 +16,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/verdict-bench/verdict/internal/sample"
 )
 
 var began = time.Date(2026, 3, 6, 12, 0, 0, 0, time.UTC)
@@ -270,7 +273,11 @@ func TestProxy_fullDisk(t *testing.T) {
 }
 
 // hundreds writes an answer of about 200 MB without holding it.
-func hundreds(_ context.Context, _ Received, w io.Writer) error {
+func hundreds(_ context.Context, r Received, w io.Writer) error {
+	if r.Message.Commit == "idle" {
+		_, err := w.Write(NothingToDo(r.Message))
+		return err
+	}
 	io.WriteString(w, `{"BatchResponse":{"batch_number":1,"input":[0`)
 	piece := bytes.Repeat([]byte(",255,17,4,0"), 1<<16/11)
 	for n := 0; n < 200_000_000; n += len(piece) {
@@ -282,25 +289,59 @@ func hundreds(_ context.Context, _ Received, w io.Writer) error {
 	return err
 }
 
-// BenchmarkProxy_200MB streams an input of 200 MB through the proxy, directly
-// and recorded; peak-MB is what the process gained on its heap, both peers
-// included.
+// BenchmarkProxy_200MB streams an input of 200 MB from the coordinator to a
+// prover: directly, through the recording proxy, through it while 64 provers
+// poll without a pause, and from the recording again. peak-MB is what the
+// process gained on its heap, all peers included; held-ms is how long the answer
+// waited for the recorder.
 func BenchmarkProxy_200MB(b *testing.B) {
 	upstream := serve(b, Limits{}, hundreds, nil)
+	parent := b.TempDir()
 	b.Run("direct", func(b *testing.B) { benchmarkAsk(b, upstream, nil) })
-	b.Run("recorded", func(b *testing.B) {
-		var held atomic.Int64
-		// Each exchange is a new recording, so that each is stored.
-		benchmarkAsk(b, "", func() (string, func()) {
-			return proxy(b, upstream, filepath.Join(b.TempDir(), rand.Text()), Limits{}, func(e Exchange) {
-				held.Add(int64(e.Held))
-				if !e.Stored || e.Error != "" {
-					b.Errorf("exchange: %+v", e)
-				}
+	var dir string
+	for _, polling := range []int{0, 64} {
+		b.Run(fmt.Sprintf("recorded-polling-%d", polling), func(b *testing.B) {
+			var held atomic.Int64
+			// Each exchange is a new recording, so that each is stored.
+			benchmarkAsk(b, "", func() (string, func()) {
+				dir = filepath.Join(parent, rand.Text())
+				addr, end := proxy(b, upstream, dir, Limits{}, func(e Exchange) {
+					held.Add(int64(e.Held))
+					if e.Error != "" || e.Commit != "idle" && !e.Stored {
+						b.Errorf("exchange: %+v", e)
+					}
+				})
+				quiet := pollers(b, addr, polling)
+				return addr, func() { quiet(); end() }
 			})
+			b.ReportMetric(float64(held.Load())/1e6/float64(b.N), "held-ms/op")
 		})
-		b.ReportMetric(float64(held.Load())/1e6/float64(b.N), "held-ms/op")
+	}
+	b.Run("replayed", func(b *testing.B) {
+		f := &Replay{Recording: open(b, dir), Schedule: []Assignment{{1, sample.Baseline}}}
+		benchmarkAsk(b, "", func() (string, func()) {
+			lns := [2]net.Listener{listen(b), listen(b)}
+			end := running(b, func(ctx context.Context) error { return f.Run(ctx, lns) })
+			return lns[0].Addr().String(), func() { end() }
+		})
 	})
+}
+
+// pollers lets n provers ask again and again until quiet is called.
+func pollers(b *testing.B, addr string, n int) (quiet func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				if _, _, err := Ask(context.Background(), addr, Request(BatchRequest, "idle", "SP1"), io.Discard); err != nil {
+					b.Errorf("polling: %v", err)
+					return
+				}
+			}
+		})
+	}
+	return func() { cancel(); wg.Wait() }
 }
 
 func benchmarkAsk(b *testing.B, addr string, fresh func() (string, func())) {

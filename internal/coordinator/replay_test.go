@@ -241,7 +241,7 @@ func TestReplay_errors(t *testing.T) {
 		"baseline prover asked again without a proof of batch 1", "does not accept the recorded input", "0eadb15a")
 	check("never asks", &Replay{AskWithin: 50 * time.Millisecond}, doc, base(), "baseline prover has not asked", "batch 1")
 	check("hangs", &Replay{ProveWithin: 50 * time.Millisecond}, doc, base(request), "has had batch 1", "no proof")
-	check("the other side never asks", &Replay{AskWithin: 100 * time.Millisecond}, doc, base(request, submit(1, "[]")), "test prover has not asked")
+	check("the other side never asks", &Replay{AskWithin: time.Second}, doc, base(request, submit(1, "[]")), "test prover has not asked")
 	check("another generation", &Replay{}, doc, base(Request(InputRequest, "ab", "SP1")), "InputRequest", "recorded as BatchResponse", "another protocol")
 	check("a newer recording", &Replay{}, []byte(`{"InputResponse":{"id":1,"input":{},"format":null}}`), base(request), "recorded as InputResponse")
 	check("a broken proof", &Replay{}, doc, base(request, []byte(`{"ProofSubmit":{"batch_number":1}}`)), "baseline prover", "0 forms")

@@ -16,7 +16,7 @@ import (
 const patience = 30 * time.Second
 
 // limits are short enough for peers that hang.
-var limits = Limits{Read: 300 * time.Millisecond, Idle: 300 * time.Millisecond, Grace: 300 * time.Millisecond}
+var limits = Limits{Read: time.Second, Idle: time.Second, Grace: 300 * time.Millisecond}
 
 func listen(t testing.TB) net.Listener {
 	t.Helper()
