@@ -64,13 +64,16 @@ func TestProxy_recordsWhatPasses(t *testing.T) {
 		}
 		return always(answers[r.Message.Commit])(ctx, r, w)
 	}, nil)
-	addr, stop := proxy(t, upstream, dir, Limits{}, nil)
+	passed := make(chan Exchange, 1)
+	addr, stop := proxy(t, upstream, dir, Limits{}, func(e Exchange) { passed <- e })
 	order := []string{"large", "small", "large", "other", "idle", "mismatch", "future", "cut", "empty"}
 	for _, commit := range order {
 		got, _, _ := ask1(t, addr, Request(BatchRequest, commit, "SP1"))
 		if !bytes.Equal(got, answers[commit]) {
 			t.Errorf("%s: %d bytes came through, want %d", commit, len(got), len(answers[commit]))
 		}
+		// The prover has its answer before the recorder has done with it.
+		<-passed
 	}
 	if got, _, err := ask1(t, addr, []byte(`{"ProofSubmit":{"batch_number":7,"batch_proof":{"ProofBytes":{}}}}`)); string(got) != `{"ProofSubmitACK":{"batch_number":7}}` {
 		t.Errorf("submitting: %s, %v", got, err)

@@ -23,11 +23,14 @@ func recorded(t testing.TB, dir string, docs ...[]byte) {
 	upstream := serve(t, Limits{}, func(ctx context.Context, r Received, w io.Writer) error {
 		return always(<-next)(ctx, r, w)
 	}, nil)
-	addr, stop := proxy(t, upstream, dir, Limits{}, nil)
+	passed := make(chan Exchange)
+	addr, stop := proxy(t, upstream, dir, Limits{}, func(e Exchange) { passed <- e })
 	for range docs {
 		if _, _, err := ask1(t, addr, request); err != nil {
 			t.Fatal(err)
 		}
+		// The prover has its answer before the recorder has done with it.
+		<-passed
 	}
 	stop()
 }
