@@ -19,7 +19,7 @@ export VERDICT_ANVIL := $(ANVIL)
 export VERDICT_SOLC := $(SOLC)
 export VERDICT_REQUIRE := all
 
-.PHONY: build test race check tools deps fuzz bench clean
+.PHONY: build test test-race test-plain race check tools deps fuzz bench clean
 
 # Without cgo the program is static and runs on any server of this kind.
 build:
@@ -30,9 +30,15 @@ build:
 # tests the program as users run it. make race tests all of them with it.
 PLAIN := ./e2e ./internal/cli ./internal/devnet ./internal/genesis ./internal/report ./internal/setup ./internal/stat
 
+# The two run at the same time: e2e mostly waits for blocks.
 test: tools check
-	$(GO) test -race -count=1 -timeout 20m $$($(GO) list ./... | grep -vxF "$$($(GO) list $(PLAIN))")
-	$(GO) test -count=1 -timeout 20m $(PLAIN)
+	@$(MAKE) --no-print-directory -j2 test-race test-plain
+
+test-race:
+	$(GO) test -race -p 1 -count=1 -timeout 20m $$($(GO) list ./... | grep -vxF "$$($(GO) list $(PLAIN))")
+
+test-plain:
+	$(GO) test -count=1 -parallel 4 -timeout 25m $(PLAIN)
 
 race: tools
 	$(GO) test -race -count=1 -timeout 40m $(PLAIN)
