@@ -66,7 +66,7 @@ func oneNode(x, y *Facts) string {
 	}
 	// Containers share the kernel that told the boot id. Each has a host name
 	// and ports of its own.
-	if p.Port == q.Port && x.Machine.Hostname == y.Machine.Hostname {
+	if p.Listening && p.Port == q.Port && x.Machine.Hostname == y.Machine.Hostname {
 		return fmt.Sprintf("JSON-RPC has port %d for both sides", p.Port)
 	}
 	return ""
