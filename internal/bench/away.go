@@ -3,8 +3,6 @@ package bench
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -81,10 +79,7 @@ func witnessAway(ctx context.Context, o Options) error {
 	case !a.began || errors.As(err, &ended):
 		// Nothing of this run goes on there.
 	case ctx.Err() == nil && host.Lost(err):
-		kind := fault.KindOf(err)
-		return fault.As(kind, fault.Newf(kind, "%w; the run on %s goes on", err, a.host.Name()).
-			Hint("verdict witness --resume %s   # follow it again", shell.Quote(a.Run.Dir())).
-			Hint("verdict witness --stop %s   # end it", shell.Quote(a.Run.Dir())))
+		return a.goesOn(err, fmt.Sprintf("the run on %s goes on", a.host.Name()), "follow it again")
 	default:
 		_, failure := a.stop(context.WithoutCancel(ctx))
 		err = errors.Join(err, failure)
@@ -107,20 +102,12 @@ func (a *away) end(ctx context.Context) error {
 // open prepares the run directory, or reads what an earlier process left.
 func (a *away) open() error {
 	if !a.Servers.Resume {
-		var id [4]byte
-		rand.Read(id[:])
-		a.state = awayState{V: 1, Dir: "~/.verdict/runs/" + filepath.Base(a.Run.Dir()) + "-" + hex.EncodeToString(id[:])}
+		a.state = awayState{V: 1, Dir: a.newRemoteDir()}
 		return errors.Join(a.prepare(), a.Run.WriteJSON(StateName, a.state))
 	}
 	a.began = true
-	for path, into := range map[string]any{StateName: &a.state, store.StartName: &a.manifest} {
-		raw, err := os.ReadFile(filepath.Join(a.Run.Dir(), path))
-		if err == nil {
-			err = json.Unmarshal(raw, into)
-		}
-		if err != nil {
-			return fault.Newf(fault.Usage, "the run cannot be taken up again: %w", err).Hint("start a new one")
-		}
+	if err := a.readState(&a.state); err != nil {
+		return fault.Newf(fault.Usage, "the run cannot be taken up again: %w", err).Hint("start a new one")
 	}
 	return a.readRecords()
 }
@@ -184,14 +171,7 @@ func (a *away) start(ctx context.Context, program string) (detail string, err er
 			argv = append(argv, s.Argv...)
 		}
 	}
-	for i, arg := range argv {
-		switch rest, inRun := strings.CutPrefix(arg, plan.RunVariable+"/"); {
-		case arg == plan.ProgramVariable:
-			argv[i] = program
-		case inRun:
-			argv[i] = a.state.Dir + "/" + rest
-		}
-	}
+	argv = remoteArgv(argv, program, a.state.Dir, nil)
 	var id host.Identity
 	err = a.retry(ctx, func(ctx context.Context) (err error) {
 		if err = a.host.Put(ctx, filepath.Join(a.Run.Dir(), thereName(store.SpecName)), a.state.Dir+"/"+store.SpecName, 0o600); err != nil {
@@ -254,13 +234,10 @@ func (a *away) look(ctx context.Context) error {
 // there yet.
 func (a *away) readFrom(ctx context.Context, name string, offset int64) (lines []byte, err error) {
 	err = a.retry(ctx, func(ctx context.Context) (err error) {
-		lines, err = a.host.ReadFrom(ctx, a.state.Dir+"/run/"+name, offset, chunk)
+		lines, err = written(ctx, a.host, a.state.Dir+"/run/"+name, offset)
 		return err
 	})
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	return lines[:bytes.LastIndexByte(lines, '\n')+1], err
+	return wholeLines(lines), err
 }
 
 // readJournal takes the events there into the journal here. Its planned steps

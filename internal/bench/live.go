@@ -2,13 +2,9 @@ package bench
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -173,27 +169,20 @@ func (l *live) open() error {
 		if err := l.prepare(); err != nil {
 			return err
 		}
-		var id [4]byte
-		rand.Read(id[:])
 		l.state = liveState{
-			V: 1, Dir: "~/.verdict/runs/" + filepath.Base(l.Run.Dir()) + "-" + hex.EncodeToString(id[:]),
+			V: 1, Dir: l.newRemoteDir(),
 			Approved: map[string]string{}, Started: map[string]string{}, Builds: map[string]program.Built{},
 			Sessions: make([]sessionState, len(l.sessions)),
 		}
 		return l.save(func(*liveState) {})
 	}
-	for path, into := range map[string]any{StateName: &l.state, store.StartName: &l.manifest} {
-		raw, err := os.ReadFile(filepath.Join(l.Run.Dir(), path))
-		if err == nil {
-			err = json.Unmarshal(raw, into)
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			return fault.Newf(fault.Usage, "the run ended before it had begun: it has no %s", path).
+	if err := l.readState(&l.state); err != nil {
+		var missing *fs.PathError
+		if errors.As(err, &missing) && errors.Is(err, fs.ErrNotExist) {
+			return fault.Newf(fault.Usage, "the run ended before it had begun: it has no %s", filepath.Base(missing.Path)).
 				Hint("start a new one")
 		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", path, err)
-		}
+		return err
 	}
 	if len(l.state.Sessions) != len(l.sessions) {
 		return fmt.Errorf("%s speaks of %d sessions, the spec of %d", StateName, len(l.state.Sessions), len(l.sessions))
@@ -441,15 +430,11 @@ func (l *live) leave(err error) error {
 	l.mu.Lock()
 	began := l.began
 	l.mu.Unlock()
-	dir := l.Run.Dir()
 	if !began {
 		// Nothing was started, so nothing goes on.
 		return errors.Join(err, l.finish(err))
 	}
-	kind := fault.KindOf(err)
-	return fault.As(kind, fault.Newf(kind, "%w; what was started on the servers goes on", err).
-		Hint("verdict witness --resume %s%s   # go on with it", shell.Quote(dir), l.Servers.Again).
-		Hint("verdict witness --stop %s%s   # end it", shell.Quote(dir), l.Servers.Again))
+	return l.goesOn(err, "what was started on the servers goes on", "go on with it")
 }
 
 // stopAll carries out the steps of the plan that stop something, on both servers

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -49,20 +48,9 @@ func (l *live) collect(ctx context.Context, s plan.Step) (detail string, err err
 	j := s.Side.Index()
 	state := l.state.Sessions[s.Session-1]
 	dir := l.state.Dir
-	argv := make([]string, len(s.Argv))
-	for i, arg := range s.Argv {
-		switch {
-		case arg == plan.ProgramVariable:
-			arg = l.programs[j]
-		case arg == plan.Height:
-			arg = fmt.Sprint(state.From)
-		case arg == plan.LastHeight:
-			arg = fmt.Sprint(state.Until)
-		case strings.HasPrefix(arg, plan.RunVariable+"/"):
-			arg = dir + strings.TrimPrefix(arg, plan.RunVariable)
-		}
-		argv[i] = arg
-	}
+	argv := remoteArgv(s.Argv, l.programs[j], dir, map[string]string{
+		plan.Height: fmt.Sprint(state.From), plan.LastHeight: fmt.Sprint(state.Until),
+	})
 	var id host.Identity
 	err = l.retry(ctx, j, func(ctx context.Context) (err error) {
 		id, err = l.hosts[j].Start(ctx, host.Program{Dir: dir, Name: collector(s.Session), Argv: argv})
@@ -198,10 +186,7 @@ func (st *stretch) readLines(ctx context.Context, j int, offset int64) ([]byte, 
 	var data []byte
 	path := st.state.Dir + "/" + plan.SamplesOn(st.session.Number)
 	err := st.retry(ctx, j, func(ctx context.Context) (err error) {
-		data, err = st.hosts[j].ReadFrom(ctx, path, offset, chunk)
-		if errors.Is(err, fs.ErrNotExist) {
-			data, err = nil, nil // it has not written its first line yet
-		}
+		data, err = written(ctx, st.hosts[j], path, offset)
 		return err
 	})
 	var shrunk *host.ShrunkError
@@ -209,7 +194,7 @@ func (st *stretch) readLines(ctx context.Context, j int, offset int64) ([]byte, 
 		err = fault.Newf(fault.Failed, "%s: %w; a machine that lost its power loses the samples of the last minute", st.serverOf(j).Host, err).
 			Hint("verdict witness --stop %s%s   # end the run and report what is here", shell.Quote(st.Run.Dir()), st.Servers.Again)
 	}
-	return data[:bytes.LastIndexByte(data, '\n')+1], err
+	return wholeLines(data), err
 }
 
 // summary ends a session; what an A/A control shows is told.
@@ -299,6 +284,9 @@ func (st *stretch) keep(j int, lines []byte) error {
 
 // take gives a sample to the pairing and what becomes paired to the monitor.
 func (st *stretch) take(side sample.Side, s *sample.Sample) error {
+	if st.watch == nil {
+		return nil // nobody looks any more: it is only stored
+	}
 	for _, p := range st.pairing.add(side.Index(), s) {
 		if err := st.watch.monitor.Add(p[0], p[1]); err != nil {
 			return err
@@ -415,17 +403,7 @@ func (l *live) stopCollector(ctx context.Context, s plan.Step) (detail string, e
 	l.fetching.Lock()
 	defer l.fetching.Unlock()
 	rest := &stretch{live: l, step: s, session: l.sessions[s.Session-1]}
-	rest.pairing.init()
-	if rest.watch, err = l.newRest(rest.session); err != nil {
-		return "", err
-	}
 	return "", rest.rest(ctx, j)
-}
-
-// newRest is a watch over samples that come after the end.
-func (l *live) newRest(s plan.Session) (*watch, error) {
-	monitor, err := compare.NewMonitor(compare.RuleOf(&l.Spec))
-	return &watch{planned: s.Blocks, monitor: monitor}, err
 }
 
 // pairing matches the samples of two collectors as they come, in the order of

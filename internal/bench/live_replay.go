@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -126,10 +125,7 @@ func (l *live) fetchReplay(ctx context.Context, j int) (more bool, err error) {
 	for offset := info.Size(); ; {
 		var data []byte
 		err := l.retry(ctx, j, func(ctx context.Context) (err error) {
-			data, err = l.hosts[j].ReadFrom(ctx, l.state.Dir+"/"+program.ReplayLog, offset, chunk)
-			if errors.Is(err, fs.ErrNotExist) {
-				data, err = nil, nil
-			}
+			data, err = written(ctx, l.hosts[j], l.state.Dir+"/"+program.ReplayLog, offset)
 			return err
 		})
 		if err != nil || len(data) == 0 {
