@@ -20,14 +20,15 @@ var layers = [][]string{
 	{"cmd/verdict"},
 	{"internal/cli"},
 	{"internal/report", "internal/tui"},
-	{"internal/bench"},
+	{"internal/bench", "internal/prove"},
+	{"internal/l1", "internal/sequencer", "internal/prover", "internal/observe"},
 	{"internal/collect", "internal/drive", "internal/devnet", "internal/store", "internal/host", "internal/setup", "internal/send", "internal/beacon", "internal/inspect", "internal/coordinator"},
-	{"internal/stateless", "internal/load", "internal/genesis", "internal/witness", "internal/ethrpc", "internal/chaintest"},
+	{"internal/stateless", "internal/batch", "internal/load", "internal/genesis", "internal/witness", "internal/ethrpc", "internal/chaintest"},
 	{"internal/plan", "internal/compare", "internal/doctor"},
 	{"internal/program"},
 	{"internal/spec", "internal/intake"},
 	{"internal/stat"},
-	{"internal/sample", "internal/fault", "internal/scripttest", "internal/sshdtest", "internal/contract", "internal/chart", "internal/shell"},
+	{"internal/sample", "internal/fault", "internal/scripttest", "internal/sshdtest", "internal/contract", "internal/chart", "internal/shell", "internal/proverlog"},
 }
 
 // sideways are the imports within a layer, each with its reason.
@@ -37,6 +38,9 @@ var sideways = map[string]string{
 	"internal/stateless → internal/genesis": "the local chain's configuration",
 	"internal/stateless → internal/ethrpc":  "a block answer can be a JSON-RPC error",
 	"internal/load → internal/genesis":      "the accounts of the local chain",
+	"internal/batch → internal/stateless":   "a batch is executed as its blocks are",
+	"internal/batch → internal/witness":     "a batch carries a witness",
+	"internal/sequencer → internal/l1":      "the sequencer reads and writes the contracts on the L1",
 	"internal/inspect → internal/host":      "facts are asked of a login shell, and verdict is copied to other machines",
 	"internal/inspect → internal/beacon":    "what the consensus client says is part of the facts",
 	"internal/coordinator → internal/store": "a recording's lines and whole files are written as those of a run",

@@ -202,11 +202,29 @@ type Gap struct {
 	Reason     string    `json:"reason"`
 }
 
-// Record is one line of a samples file: exactly one of Sample and Gap is set.
+// Record is one line of a samples file: exactly one of its pointers is set. The
+// first two are of witness runs, the others of prover runs.
 type Record struct {
-	V      int     `json:"v"`
-	Sample *Sample `json:"sample,omitempty"`
-	Gap    *Gap    `json:"gap,omitempty"`
+	V       int      `json:"v"`
+	Sample  *Sample  `json:"sample,omitempty"`
+	Gap     *Gap     `json:"gap,omitempty"`
+	Attempt *Attempt `json:"attempt,omitempty"`
+	Batch   *Batch   `json:"batch,omitempty"`
+	Machine *Machine `json:"machine,omitempty"`
+	Notice  *Notice  `json:"notice,omitempty"`
+}
+
+// Kinds is how many of its pointers are set: 1 in a valid record.
+func (r *Record) Kinds() int {
+	n := 0
+	for _, set := range []bool{
+		r.Sample != nil, r.Gap != nil, r.Attempt != nil, r.Batch != nil, r.Machine != nil, r.Notice != nil,
+	} {
+		if set {
+			n++
+		}
+	}
+	return n
 }
 
 // Latency is the compared span as a duration.

@@ -168,8 +168,8 @@ func CheckRecord(r sample.Record) error {
 	switch {
 	case r.V > sample.Version:
 		return fmt.Errorf("record of format %d, this verdict reads up to %d", r.V, sample.Version)
-	case (r.Sample == nil) == (r.Gap == nil):
-		return errors.New("a record must hold either a sample or a gap")
+	case r.Kinds() != 1:
+		return errors.New("a record must hold exactly one of sample, gap, attempt, batch, machine and notice")
 	}
 	return nil
 }
