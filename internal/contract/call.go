@@ -12,7 +12,8 @@ import (
 const word = 32
 
 // pack is the call data of a function whose arguments are all one word long.
-// An argument is a uint64, a *big.Int that is not negative, or an address.
+// An argument is a uint64, a *big.Int that is not negative, an address or a
+// hash.
 func pack(signature string, args ...any) []byte {
 	data := make([]byte, 4, 4+word*len(args))
 	copy(data, crypto.Keccak256([]byte(signature)))
@@ -31,6 +32,8 @@ func appendWord(data []byte, arg any) []byte {
 		arg.FillBytes(w[:])
 	case common.Address:
 		copy(w[word-common.AddressLength:], arg[:])
+	case common.Hash:
+		w = arg
 	}
 	return append(data, w[:]...)
 }

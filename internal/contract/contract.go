@@ -1,5 +1,7 @@
-// Package contract holds the contracts that loads call: the compiled code of
-// the Solidity sources in contracts/, and the call data of their functions.
+// Package contract holds the contracts that loads call and those of the
+// built-in rollup on its L1: the compiled code of the Solidity sources in
+// contracts/, the call data of their functions, and the words for their
+// refusals.
 package contract
 
 import (
@@ -25,7 +27,15 @@ const (
 	IOHeavy       Name = "IOHeavy"
 	Spread        Name = "Spread"
 	Heavy         Name = "Heavy"
+
+	OnChainProposer Name = "OnChainProposer"
+	CommonBridge    Name = "CommonBridge"
 )
+
+// all are the constants above.
+func all() []Name {
+	return []Name{Token, MintableToken, Fibonacci, IOHeavy, Spread, Heavy, OnChainProposer, CommonBridge}
+}
 
 // MaxFibonacci is the last number that fits into 256 bits: for a larger n
 // fibonacci reverts.
@@ -55,7 +65,7 @@ var files embed.FS
 // artifacts are decoded once, because loads and tests ask often.
 var artifacts = sync.OnceValue(func() map[Name]Artifact {
 	out := make(map[Name]Artifact)
-	for _, name := range []Name{Token, MintableToken, Fibonacci, IOHeavy, Spread, Heavy} {
+	for _, name := range all() {
 		raw, err := files.ReadFile(strings.ToLower(string(name)) + ".json")
 		var a Artifact
 		if err == nil {

@@ -108,7 +108,7 @@ func (n *Node) openChain(ctx context.Context, o Options) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
-	n.backend, err = eth.New(n.stack, chainConfig())
+	n.backend, err = eth.New(n.stack, chainConfig(o))
 	if err != nil {
 		return fmt.Errorf("opening the chain in %s: %w", o.DataDir, err)
 	}
@@ -140,7 +140,7 @@ func dataDirError(dir string, err error) error {
 // memory: the library's newer scheme holds the states of the last 128 blocks
 // there, at 30 Mgas a gigabyte, which the garbage collector has to go through
 // again and again while latencies are measured.
-func chainConfig() *ethconfig.Config {
+func chainConfig(o Options) *ethconfig.Config {
 	c := ethconfig.Defaults
 	c.SyncMode = ethconfig.FullSync
 	c.StateScheme, c.NoPruning = rawdb.HashScheme, true
@@ -167,6 +167,14 @@ func chainConfig() *ethconfig.Config {
 		Lifetime:     3 * time.Hour,
 	}
 	c.BlobPool = blobpool.DefaultConfig
+	if o.BlockGasLimit > 0 {
+		c.Miner.GasCeil = o.BlockGasLimit
+	}
+	if o.PoolSize > 0 {
+		c.TxPool.GlobalSlots, c.TxPool.GlobalQueue = o.PoolSize, o.PoolSize
+		c.TxPool.AccountSlots = min(c.TxPool.AccountSlots, o.PoolSize)
+		c.TxPool.AccountQueue = min(c.TxPool.AccountQueue, o.PoolSize)
+	}
 	return &c
 }
 
@@ -233,16 +241,22 @@ const (
 )
 
 // mount gives each listener its handler.
-func (n *Node) mount(apis []string, secret ethrpc.Secret, version string) error {
+func (n *Node) mount(apis []string, secret ethrpc.Secret, o Options) error {
 	public, engine := rpcServer(), rpcServer()
 	n.rpc.stop, n.engine.stop = public.Stop, engine.Stop
 
 	services := append(n.backend.APIs(),
-		rpc.API{Namespace: "web3", Service: web3API{version}},
+		rpc.API{Namespace: "web3", Service: web3API{o.Version}},
 		rpc.API{Namespace: "debug", Service: debugAPI{n}}, // after the library's: it replaces
+		rpc.API{Namespace: "eth", Service: newLogsAPI(n)},
 	)
 	if err := node.RegisterApis(services, apis, public); err != nil {
 		return err
+	}
+	for _, s := range o.Services {
+		if err := public.RegisterName(s.Namespace, s.Methods); err != nil {
+			return err
+		}
 	}
 	consensus := catalyst.NewConsensusAPI(n.backend)
 	services = append(services,

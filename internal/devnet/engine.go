@@ -2,6 +2,7 @@ package devnet
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/ethereum/go-ethereum/beacon/engine"
@@ -10,10 +11,10 @@ import (
 	"github.com/ethereum/go-ethereum/eth/catalyst"
 )
 
-// engineAPI takes the place of the newPayload methods of the Engine API. It is
-// registered after the library's own and so replaces them; all other methods
-// stay. With a store, the witness is made by the same execution that imports
-// the block, and kept.
+// engineAPI takes the place of the newPayload and forkchoiceUpdated methods of
+// the Engine API. It is registered after the library's own and so replaces them;
+// all other methods stay. With a store, the witness is made by the same
+// execution that imports the block, and kept.
 type engineAPI struct {
 	api  *catalyst.ConsensusAPI
 	node *Node
@@ -117,4 +118,31 @@ func (e *engineAPI) keep(id blockID, r *recording) {
 		e.node.metrics.storeErrors.Add(1)
 		e.node.log.Error("storing a witness", "block", id.number, "err", err)
 	}
+}
+
+// ForkchoiceUpdatedV1 implements engine_forkchoiceUpdatedV1.
+func (e *engineAPI) ForkchoiceUpdatedV1(ctx context.Context, state engine.ForkchoiceStateV1, attributes *engine.PayloadAttributes) (engine.ForkChoiceResponse, error) {
+	return e.settle(e.api.ForkchoiceUpdatedV1(ctx, state, attributes))
+}
+
+// ForkchoiceUpdatedV2 implements engine_forkchoiceUpdatedV2.
+func (e *engineAPI) ForkchoiceUpdatedV2(ctx context.Context, state engine.ForkchoiceStateV1, attributes *engine.PayloadAttributes) (engine.ForkChoiceResponse, error) {
+	return e.settle(e.api.ForkchoiceUpdatedV2(ctx, state, attributes))
+}
+
+// ForkchoiceUpdatedV3 implements engine_forkchoiceUpdatedV3.
+func (e *engineAPI) ForkchoiceUpdatedV3(ctx context.Context, state engine.ForkchoiceStateV1, attributes *engine.PayloadAttributes) (engine.ForkChoiceResponse, error) {
+	return e.settle(e.api.ForkchoiceUpdatedV3(ctx, state, attributes))
+}
+
+// settle has the head on disk before the answer goes out, if that was asked
+// for. Unlike a block, which the consensus client can deliver again, a head that
+// cannot be written is an error.
+func (e *engineAPI) settle(r engine.ForkChoiceResponse, err error) (engine.ForkChoiceResponse, error) {
+	if err == nil && e.node.durable {
+		if failure := e.node.backend.ChainDb().SyncKeyValue(); failure != nil {
+			return r, fmt.Errorf("writing the head to disk: %w", failure)
+		}
+	}
+	return r, err
 }

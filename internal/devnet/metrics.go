@@ -149,12 +149,18 @@ func (n *Node) serveMetrics() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-		stored := 0
-		if n.store != nil {
-			stored = n.store.len()
-		}
 		// A scraper that went away is no concern of the node's.
-		_ = n.metrics.writeTo(w, n.chain().CurrentBlock().Number.Uint64(), stored)
+		_ = n.WriteMetrics(w)
 	})
 	return mux
+}
+
+// WriteMetrics writes what the node counts in the Prometheus text format, for a
+// program that serves it on a page of its own. Its error is w's.
+func (n *Node) WriteMetrics(w io.Writer) error {
+	stored := 0
+	if n.store != nil {
+		stored = n.store.len()
+	}
+	return n.metrics.writeTo(w, n.chain().CurrentBlock().Number.Uint64(), stored)
 }

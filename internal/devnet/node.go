@@ -51,8 +51,31 @@ type Options struct {
 	Form       Form
 	// Version is what web3_clientVersion answers.
 	Version string
+	// BlockGasLimit is the block gas limit that blocks built here move to, by
+	// a 1024th a block; 0 is [genesis.GasLimit].
+	BlockGasLimit uint64
+	// PoolSize bounds the transactions in the pool, those that wait for an
+	// earlier nonce apart; 0 is room for some full blocks.
+	PoolSize uint64
+	// Services are served on the public JSON-RPC beside the node's own,
+	// whatever HTTPAPI says.
+	Services []Service
+	// Durable has each new head on disk before the consensus client hears that
+	// it is the head. Without it, a node that is killed may come up one block
+	// back: its driver delivers that block again, but nobody does who drives a
+	// chain that has no other copy.
+	Durable bool
 	// Log gets a few lines about the node's life; nil for none.
 	Log *slog.Logger
+}
+
+// Service is a namespace of the public JSON-RPC. Each exported method of
+// Methods is a method of the namespace, its name beginning in lower case. An
+// argument that is a pointer may be left out. An error with a method ErrorCode
+// decides the code of the answer.
+type Service struct {
+	Namespace string
+	Methods   any
 }
 
 // Node is a running node.
@@ -60,6 +83,7 @@ type Node struct {
 	log     *slog.Logger
 	stack   *node.Node
 	backend *eth.Ethereum
+	durable bool
 	store   *store // nil without Precompute
 	metrics metrics
 	// generating has room for one token per witness being made on demand.
@@ -131,6 +155,7 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 		generating: make(chan struct{}, runtime.GOMAXPROCS(0)),
 		failed:     make(chan error, 3),
 		jwtSecret:  o.JWTSecret,
+		durable:    o.Durable,
 	}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
@@ -177,7 +202,7 @@ func (n *Node) open(ctx context.Context, o Options) error {
 			return fault.As(fault.Prerequisite, err)
 		}
 	}
-	if err := n.mount(apis, secret, o.Version); err != nil {
+	if err := n.mount(apis, secret, o); err != nil {
 		return err
 	}
 	for _, s := range n.servers() {

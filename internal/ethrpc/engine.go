@@ -12,6 +12,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/rlp"
 
 	"github.com/verdict-bench/verdict/internal/fault"
@@ -56,7 +57,7 @@ type Forkchoice struct {
 	Finalized common.Hash `json:"finalizedBlockHash"`
 }
 
-// Attributes ask for a block to be built. It has no withdrawals.
+// Attributes ask for a block to be built.
 type Attributes struct {
 	// Timestamp is in seconds and later than the parent's.
 	Timestamp    uint64
@@ -65,6 +66,8 @@ type Attributes struct {
 	BeaconRoot   common.Hash
 	// Slot is sent only to chains whose fork asks for it.
 	Slot uint64
+	// Withdrawals are credited at the end of the block.
+	Withdrawals []*types.Withdrawal
 }
 
 // form is the JSON object of the given version of the attributes.
@@ -75,7 +78,7 @@ func (a Attributes) form(version int) map[string]any {
 		"suggestedFeeRecipient": a.FeeRecipient,
 	}
 	if version >= 2 {
-		m["withdrawals"] = []any{}
+		m["withdrawals"] = append([]*types.Withdrawal{}, a.Withdrawals...) // null is refused
 	}
 	if version >= 3 {
 		m["parentBeaconBlockRoot"] = a.BeaconRoot

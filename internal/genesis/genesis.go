@@ -152,16 +152,7 @@ func derive(label string, i int) common.Hash {
 // blocks call, the token, and everybody's balances.
 func localAlloc(accounts, holders int) (types.GenesisAlloc, error) {
 	token := contract.Token.Artifact()
-	alloc := make(types.GenesisAlloc, accounts+5)
-	for address, code := range map[common.Address][]byte{
-		params.BeaconRootsAddress:        params.BeaconRootsCode,
-		params.HistoryStorageAddress:     params.HistoryStorageCode,
-		params.WithdrawalQueueAddress:    params.WithdrawalQueueCode,
-		params.ConsolidationQueueAddress: params.ConsolidationQueueCode,
-	} {
-		alloc[address] = types.Account{Nonce: 1, Code: code, Balance: new(big.Int)}
-	}
-
+	alloc := systemContracts()
 	storage := make(map[common.Hash]common.Hash, holders+1)
 	supply := new(uint256.Int)
 	for i := range holders {
@@ -176,6 +167,20 @@ func localAlloc(accounts, holders int) (types.GenesisAlloc, error) {
 	storage[common.BigToHash(new(big.Int).SetUint64(token.Slots["totalSupply"]))] = supply.Bytes32()
 	alloc[Token] = types.Account{Nonce: 1, Code: token.Runtime, Balance: new(big.Int), Storage: storage}
 	return alloc, nil
+}
+
+// systemContracts are the contracts that every block calls.
+func systemContracts() types.GenesisAlloc {
+	alloc := make(types.GenesisAlloc)
+	for address, code := range map[common.Address][]byte{
+		params.BeaconRootsAddress:        params.BeaconRootsCode,
+		params.HistoryStorageAddress:     params.HistoryStorageCode,
+		params.WithdrawalQueueAddress:    params.WithdrawalQueueCode,
+		params.ConsolidationQueueAddress: params.ConsolidationQueueCode,
+	} {
+		alloc[address] = types.Account{Nonce: 1, Code: code, Balance: new(big.Int)}
+	}
+	return alloc
 }
 
 // balanceOf is what holder i has, in wei and in the token's smallest unit. The
