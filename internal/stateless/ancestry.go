@@ -18,13 +18,28 @@ type ancestry struct {
 	headers []*types.Header
 	hashes  []common.Hash
 	block   uint64
-	// used counts from the parent down to the deepest header that was asked
-	// for; the parent always is.
+	// own counts the headers that are not of the witness but of blocks of the
+	// run; they come first.
+	own int
+	// used counts the headers of the witness, from the newest down to the
+	// deepest that was asked for; the newest always is.
 	used int
 }
 
 // parent is the header of the block's parent.
 func (a *ancestry) parent() *types.Header { return a.headers[0] }
+
+// add makes block, which is the one that the ancestry was of, the parent of the
+// next.
+func (a *ancestry) add(block *types.Block) {
+	a.headers = slices.Insert(a.headers, 0, block.Header())
+	a.hashes = slices.Insert(a.hashes, 0, block.Hash())
+	a.block++
+	a.own++
+}
+
+// given counts the headers that are of the witness.
+func (a *ancestry) given() int { return len(a.headers) - a.own }
 
 // hash is the hash of the ancestor with the given number. It is only given out
 // for a header that is in the witness: the hash of one more could be taken
@@ -36,7 +51,7 @@ func (a *ancestry) hash(number uint64) (common.Hash, bool) {
 	if number >= a.block || depth >= uint64(len(a.hashes)) {
 		return common.Hash{}, false
 	}
-	a.used = max(a.used, int(depth)+1)
+	a.used = max(a.used, int(depth)+1-a.own)
 	return a.hashes[depth], true
 }
 
@@ -47,9 +62,10 @@ func (a *ancestry) hash(number uint64) (common.Hash, bool) {
 // of a witness are an unbroken run that ends in the parent, and consumers
 // check that run as a whole; a stray header means that the server or somebody
 // on the way changed one. The one exception is the block's own header, which
-// is genuine and which some clients add. How far back the run reaches is not
-// judged here but where a hash is read.
-func link(block *types.Block, encoded [][]byte) (*ancestry, error) {
+// is genuine and which some clients add; with it go those of the blocks that
+// follow it in a run. How far back the run reaches is not judged here but where
+// a hash is read.
+func link(block *types.Block, encoded [][]byte, following ...*types.Block) (*ancestry, error) {
 	index := make(map[common.Hash]*types.Header, len(encoded))
 	for i, b := range encoded {
 		header := new(types.Header)
@@ -59,6 +75,9 @@ func link(block *types.Block, encoded [][]byte) (*ancestry, error) {
 		index[crypto.Keccak256Hash(b)] = header
 	}
 	delete(index, block.Hash())
+	for _, b := range following {
+		delete(index, b.Hash())
+	}
 	a := &ancestry{block: block.NumberU64(), used: 1}
 	want := block.ParentHash()
 	for number := a.block - 1; ; number-- {

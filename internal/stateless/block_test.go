@@ -17,12 +17,12 @@ import (
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/params"
+	"github.com/ethereum/go-ethereum/rlp"
 	"github.com/holiman/uint256"
 
 	"github.com/verdict-bench/verdict/internal/ethrpc"
 	"github.com/verdict-bench/verdict/internal/fault"
 	"github.com/verdict-bench/verdict/internal/genesis"
-	"github.com/verdict-bench/verdict/internal/witness"
 )
 
 // answer writes block as eth_getBlockByNumber answers it.
@@ -280,7 +280,8 @@ func FuzzNode(f *testing.F) {
 			return
 		}
 		root := crypto.Keccak256Hash(node)
-		elements := newStore(root, &witness.Witness{State: [][]byte{node}})
+		nodes, codes := newElements([][]byte{node}, rlp.EmptyString), newElements(nil, nil)
+		elements := newStore(root, &nodes, &codes)
 		db, err := state.New(root, elements)
 		if err != nil {
 			t.Fatal(err)

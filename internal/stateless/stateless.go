@@ -24,6 +24,7 @@ import (
 	"github.com/ethereum/go-ethereum/core/types/bal"
 	"github.com/ethereum/go-ethereum/core/vm"
 	"github.com/ethereum/go-ethereum/params"
+	"github.com/ethereum/go-ethereum/rlp"
 	"github.com/ethereum/go-ethereum/trie"
 
 	"github.com/verdict-bench/verdict/internal/witness"
@@ -31,14 +32,14 @@ import (
 
 // Result describes a successful verification.
 type Result struct {
-	// GasUsed is the gas that the block used.
+	// GasUsed is the gas that the block used, or all blocks of a run.
 	GasUsed uint64
 	// Duration is the time from the decoded witness to the compared roots:
 	// hashing the elements, executing the block, computing the state root.
 	Duration time.Duration
 	// Nodes, Codes and Headers count the distinct elements of the witness, null
 	// ones left out; NodesUsed, CodesUsed and HeadersUsed those of them that
-	// were read.
+	// were read. Headers of the blocks themselves do not count.
 	Nodes, Codes, Headers             int
 	NodesUsed, CodesUsed, HeadersUsed int
 }
@@ -84,45 +85,138 @@ func (e *MismatchError) Error() string {
 // itself does not fit its header or cfg. Elements that are not needed, their
 // order and repetitions do not matter. Verify does not judge the header: its
 // hash is what the caller trusts.
-func Verify(cfg *params.ChainConfig, block *types.Block, w *witness.Witness) (result Result, err error) {
+func Verify(cfg *params.ChainConfig, block *types.Block, w *witness.Witness) (Result, error) {
 	start := time.Now()
 	if err := checkBlock(cfg, block); err != nil {
-		return Result{}, &BlockError{fmt.Errorf("block %d: %w", block.NumberU64(), err)}
+		return Result{}, err
 	}
-	ancestors, err := link(block, w.Headers)
+	r, err := newRun(cfg, block, nil, w)
 	if err != nil {
 		return Result{}, err
 	}
-	elements := newStore(ancestors.parent().Root, w)
+	if err := r.execute(block); err != nil {
+		return Result{}, err
+	}
+	return r.result(start), nil
+}
+
+// VerifyRun is [Verify] for blocks that follow one another, with one witness
+// for all of them, whose elements are hashed once. It is as strict: each block
+// is executed on the state that its parent's header commits to, from the
+// witness alone, and compared with its own header. The witness needs no headers
+// of the blocks themselves. Errors name the block; blocks that do not follow
+// one another are a [*BlockError], and so is a run without blocks. A cancelled
+// context ends it between two blocks.
+func VerifyRun(ctx context.Context, cfg *params.ChainConfig, blocks []*types.Block, w *witness.Witness) (Result, error) {
+	start := time.Now()
+	if len(blocks) == 0 {
+		return Result{}, &BlockError{errors.New("there are no blocks to execute")}
+	}
+	for i, block := range blocks {
+		if err := checkBlock(cfg, block); err != nil {
+			return Result{}, err
+		}
+		if i > 0 {
+			if err := checkOrder(blocks[i-1], block); err != nil {
+				return Result{}, err
+			}
+		}
+	}
+	r, err := newRun(cfg, blocks[0], blocks[1:], w)
+	if err != nil {
+		return Result{}, fmt.Errorf("block %d: %w", blocks[0].NumberU64(), err)
+	}
+	for i, block := range blocks {
+		if ctx.Err() != nil {
+			return Result{}, context.Cause(ctx)
+		}
+		if i > 0 {
+			r.ancestors.add(blocks[i-1])
+		}
+		if err := r.execute(block); err != nil {
+			return Result{}, fmt.Errorf("block %d: %w", block.NumberU64(), err)
+		}
+	}
+	return r.result(start), nil
+}
+
+// checkOrder checks that block is the child of parent.
+func checkOrder(parent, block *types.Block) error {
+	if block.ParentHash() != parent.Hash() || block.NumberU64() != parent.NumberU64()+1 {
+		return &BlockError{fmt.Errorf("block %d (%s) does not follow block %d (%s): its parent is %s",
+			block.NumberU64(), block.Hash(), parent.NumberU64(), parent.Hash(), block.ParentHash())}
+	}
+	return nil
+}
+
+// run is what the blocks of a run have in common.
+type run struct {
+	cfg          *params.ChainConfig
+	nodes, codes elements
+	ancestors    *ancestry
+	gas          uint64
+}
+
+// newRun prepares the witness for the block first and those that follow it.
+func newRun(cfg *params.ChainConfig, first *types.Block, following []*types.Block, w *witness.Witness) (*run, error) {
+	ancestors, err := link(first, w.Headers, following...)
+	if err != nil {
+		return nil, err
+	}
+	return &run{
+		cfg:       cfg,
+		nodes:     newElements(w.State, rlp.EmptyString),
+		codes:     newElements(w.Codes, nil),
+		ancestors: ancestors,
+	}, nil
+}
+
+// execute executes one block, whose parent is the newest of the ancestors, and
+// compares it with its header.
+func (r *run) execute(block *types.Block) (err error) {
+	elements := newStore(r.ancestors.parent().Root, &r.nodes, &r.codes)
 	// The hashes bind every element to the header, but the header may be made
 	// up, and the EVM takes the chain below it to be valid. What it panics on
 	// must not end a run that checks hundreds of other witnesses.
 	defer func() {
 		if cause := recover(); cause != nil {
-			result, err = Result{}, elements.stage("in the execution", fmt.Errorf("the EVM gave up: %v", cause))
+			err = elements.stage("in the execution", fmt.Errorf("the EVM gave up: %v", cause))
 		}
 	}()
-	x := &execution{cfg: cfg, block: block, ancestors: ancestors, elements: elements}
+	x := &execution{cfg: r.cfg, block: block, ancestors: r.ancestors, elements: elements}
 	if x.state, err = state.New(elements.root, elements); err != nil {
-		return Result{}, err
+		return err
 	}
 	if err := x.run(); err != nil {
-		return Result{}, err
+		return err
 	}
-	result = Result{
-		GasUsed:     block.GasUsed(),
+	r.gas += block.GasUsed()
+	return nil
+}
+
+// result sums up a run that began at start.
+func (r *run) result(start time.Time) Result {
+	result := Result{
+		GasUsed:     r.gas,
 		Duration:    time.Since(start),
-		Headers:     len(ancestors.headers),
-		HeadersUsed: ancestors.used,
+		Headers:     r.ancestors.given(),
+		HeadersUsed: r.ancestors.used,
 	}
-	result.Nodes, result.NodesUsed = elements.nodes.count()
-	result.Codes, result.CodesUsed = elements.codes.count()
-	return result, nil
+	result.Nodes, result.NodesUsed = r.nodes.count()
+	result.Codes, result.CodesUsed = r.codes.count()
+	return result
 }
 
 // checkBlock compares the body of the block with its header, and both with the
-// chain configuration.
+// chain configuration; what does not fit is a BlockError that names the block.
 func checkBlock(cfg *params.ChainConfig, block *types.Block) error {
+	if err := checkBody(cfg, block); err != nil {
+		return &BlockError{fmt.Errorf("block %d: %w", block.NumberU64(), err)}
+	}
+	return nil
+}
+
+func checkBody(cfg *params.ChainConfig, block *types.Block) error {
 	header := block.Header()
 	if header.Difficulty.Sign() != 0 || block.NumberU64() == 0 {
 		return errors.New("blocks from before the merge cannot be re-executed")

@@ -11,20 +11,18 @@ import (
 	"github.com/ethereum/go-ethereum/core/state"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
-	"github.com/ethereum/go-ethereum/rlp"
 	"github.com/ethereum/go-ethereum/trie"
 	"github.com/ethereum/go-ethereum/triedb"
 	"github.com/ethereum/go-ethereum/triedb/database"
-
-	"github.com/verdict-bench/verdict/internal/witness"
 )
 
 // store is the state as far as the witness holds it: a state.Database that
 // knows each element only by the hash that it has computed itself. It notes
 // what is read and, above all, what is asked for and not there.
 type store struct {
-	root         common.Hash
-	nodes, codes elements
+	root common.Hash
+	// nodes and codes are shared by the stores of a run, one for each block.
+	nodes, codes *elements
 
 	// lock protects the tries, which reading expands, and what is below it.
 	lock     sync.Mutex
@@ -87,7 +85,8 @@ func (e *elements) find(hash common.Hash) []byte {
 
 // count returns how many distinct elements there are and how many were read.
 func (e *elements) count() (all, read int) {
-	for _, i := range e.index {
+	// Of equal elements the index has one, so only one is ever marked.
+	for i := range e.read {
 		if e.read[i].Load() {
 			read++
 		}
@@ -95,11 +94,11 @@ func (e *elements) count() (all, read int) {
 	return len(e.index), read
 }
 
-func newStore(root common.Hash, w *witness.Witness) *store {
+func newStore(root common.Hash, nodes, codes *elements) *store {
 	return &store{
 		root:     root,
-		nodes:    newElements(w.State, rlp.EmptyString),
-		codes:    newElements(w.Codes, nil),
+		nodes:    nodes,
+		codes:    codes,
 		storages: make(map[common.Address]*trie.StateTrie),
 		roots:    make(map[common.Address]common.Hash),
 		names:    make(map[common.Hash]common.Address),

@@ -8,11 +8,12 @@ import (
 	"io"
 
 	"github.com/verdict-bench/verdict/internal/ethrpc"
+	"github.com/verdict-bench/verdict/internal/jsonstream"
 )
 
 // parser reads one answer and emits its elements.
 type parser struct {
-	lexer
+	*jsonstream.Reader
 	// emit takes each element; the bytes are valid during the call only.
 	emit func(part, []byte)
 	// bin holds the element that is being decoded.
@@ -22,20 +23,20 @@ type parser struct {
 
 // parse reads one answer from r and calls emit for each element in it.
 func parse(r io.Reader, emit func(part, []byte)) error {
-	p := &parser{lexer: newLexer(r), emit: emit}
-	c, err := p.next()
+	p := &parser{Reader: jsonstream.NewReader(r), emit: emit}
+	c, err := p.Next()
 	switch {
-	case p.eof && p.base+int64(p.end) == 0:
+	case p.Empty():
 		return fmt.Errorf("the answer is empty: %w", err)
 	case err != nil:
 		return err
 	case c != '{':
-		return p.malformed("the answer is not a JSON object: it begins with %q", c)
+		return p.Malformed("the answer is not a JSON object: it begins with %q", c)
 	}
 	if err := p.answer(); err != nil {
 		return err
 	}
-	return p.finish()
+	return p.Finish()
 }
 
 // answer reads a JSON-RPC response, or a witness that stands alone; which of
@@ -43,28 +44,28 @@ func parse(r io.Reader, emit func(part, []byte)) error {
 func (p *parser) answer() error {
 	var failure *ethrpc.Error
 	result := false
-	err := p.object(func(key []byte) error {
+	err := p.Object(func(key []byte) error {
 		if part, ok := partOf(key); ok {
 			return p.part(part)
 		}
 		switch string(key) {
 		case "result":
 			if result {
-				return p.malformed("result occurs twice")
+				return p.Malformed("result occurs twice")
 			}
 			result = true
 			return p.result()
 		case "error":
-			raw, err := p.raw()
+			raw, err := p.Raw()
 			if err != nil {
 				return err
 			}
 			if err := json.Unmarshal(raw, &failure); err != nil {
-				return p.malformed("the error is not a JSON-RPC error: %v", err)
+				return p.Malformed("the error is not a JSON-RPC error: %v", err)
 			}
 			return nil
 		}
-		return p.skip(0)
+		return p.Skip()
 	})
 	switch {
 	case err != nil:
@@ -83,23 +84,23 @@ func (p *parser) answer() error {
 
 // result reads the value of the key result.
 func (p *parser) result() error {
-	c, err := p.next()
+	c, err := p.Next()
 	switch {
 	case err != nil:
 		return err
 	case c == 'n':
-		if _, err := p.null(); err != nil {
+		if _, err := p.Null(); err != nil {
 			return err
 		}
 		return errors.New("the result is null: the server has no witness of this block")
 	case c != '{':
-		return p.malformed("the result is not an object: it begins with %q", c)
+		return p.Malformed("the result is not an object: it begins with %q", c)
 	}
-	return p.object(func(key []byte) error {
+	return p.Object(func(key []byte) error {
 		if part, ok := partOf(key); ok {
 			return p.part(part)
 		}
-		return p.skip(0)
+		return p.Skip()
 	})
 }
 
@@ -107,38 +108,38 @@ func (p *parser) result() error {
 // values matter, or null.
 func (p *parser) part(part part) error {
 	if p.seen[part] {
-		return p.malformed("%s occurs twice", part)
+		return p.Malformed("%s occurs twice", part)
 	}
 	p.seen[part] = true
-	c, err := p.next()
+	c, err := p.Next()
 	if err != nil {
 		return err
 	}
 	i := -1
 	switch c {
 	case 'n':
-		_, err := p.null()
+		_, err := p.Null()
 		return err
 	case '[':
-		return p.list('[', ']', func() error { i++; return p.element(part, i) })
+		return p.Array(func() error { i++; return p.element(part, i) })
 	case '{':
-		return p.object(func([]byte) error { i++; return p.element(part, i) })
+		return p.Object(func([]byte) error { i++; return p.element(part, i) })
 	}
-	return p.malformed("%s is neither an array nor an object: it begins with %q", part, c)
+	return p.Malformed("%s is neither an array nor an object: it begins with %q", part, c)
 }
 
 // element reads the element number i of a part.
 func (p *parser) element(part part, i int) error {
-	c, err := p.next()
+	c, err := p.Next()
 	switch {
 	case err != nil:
 		return err
 	case c == '"':
 		return p.hex(part, i)
 	case c != '{' || part != headers:
-		return p.malformed("%s[%d] is not a string: it begins with %q", part, i, c)
+		return p.Malformed("%s[%d] is not a string: it begins with %q", part, i, c)
 	}
-	raw, err := p.raw()
+	raw, err := p.Raw()
 	if err != nil {
 		return err
 	}
@@ -152,28 +153,28 @@ func (p *parser) element(part part, i int) error {
 
 // hex reads an element that is written as 0x-hex.
 func (p *parser) hex(part part, i int) error {
-	raw, escaped, err := p.str()
+	raw, escaped, err := p.Str()
 	if err != nil {
 		return err
 	}
 	if escaped {
-		if raw, err = p.text(raw, true); err != nil {
+		if raw, err = p.Text(raw, true); err != nil {
 			return err
 		}
 	}
 	switch {
 	case len(raw) < 2 || raw[0] != '0' || raw[1] != 'x':
-		return p.malformed("%s[%d]: hex string without 0x prefix", part, i)
+		return p.Malformed("%s[%d]: hex string without 0x prefix", part, i)
 	case len(raw)%2 != 0:
-		return p.malformed("%s[%d]: hex string with an odd number of digits", part, i)
+		return p.Malformed("%s[%d]: hex string with an odd number of digits", part, i)
 	}
 	digits := raw[2:]
 	if cap(p.bin) < len(digits)/2 {
-		p.bin = make([]byte, max(chunk, len(digits)/2))
+		p.bin = make([]byte, max(jsonstream.Chunk, len(digits)/2))
 	}
 	n, err := hex.Decode(p.bin[:len(digits)/2], digits)
 	if err != nil {
-		return p.malformed("%s[%d]: %q is not a hex digit", part, i, badDigit(digits))
+		return p.Malformed("%s[%d]: %q is not a hex digit", part, i, badDigit(digits))
 	}
 	p.emit(part, p.bin[:n])
 	return nil

@@ -21,6 +21,7 @@ import (
 	"github.com/ethereum/go-ethereum/rlp"
 
 	"github.com/verdict-bench/verdict/internal/ethrpc"
+	"github.com/verdict-bench/verdict/internal/jsonstream"
 	"github.com/verdict-bench/verdict/internal/sample"
 )
 
@@ -274,7 +275,7 @@ func TestScan_servedSample(t *testing.T) {
 // the edge of what was read.
 func TestScan_anyBuffer(t *testing.T) {
 	_, object := header(t)
-	big := strings.Repeat("ab", 3*chunk)
+	big := strings.Repeat("ab", 3*jsonstream.Chunk)
 	answer := `{"k\n\"ey":"a\\","state":["0x01","0x` + big + `","0\u007802"],"codes":["0x03"],"headers":[` + object + `]}`
 	want, err := scan(t, answer)
 	if err != nil {
