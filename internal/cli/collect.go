@@ -114,6 +114,7 @@ Exit status: 0 done; 1 not one sample is ok, or the file could not be written;
 	f.StringVar(&o.out, "out", "", "append to `FILE` instead of writing to stdout")
 	cmd.RegisterFlagCompletionFunc("side", cobra.FixedCompletions(
 		[]string{string(sample.Baseline), string(sample.Test)}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.AddCommand(newCollectProver(w))
 	return cmd
 }
 

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/verdict-bench/verdict/internal/proverlog"
 )
 
 // maxLine bounds a line, and is how much of an input detection looks at.
@@ -77,10 +79,10 @@ func (l *lines) message() ([]byte, error) {
 		return nil, err
 	}
 	line = bytes.TrimRight(line, "\r\n")
-	if bytes.IndexByte(line, escape) < 0 {
+	if !proverlog.Colored(line) {
 		return line, nil
 	}
-	l.plain = appendPlain(l.plain[:0], line)
+	l.plain = proverlog.AppendPlain(l.plain[:0], line)
 	return l.plain, nil
 }
 
@@ -96,28 +98,6 @@ func (l *lines) Read(p []byte) (int, error) {
 	n := copy(p, l.rest)
 	l.rest = l.rest[n:]
 	return n, nil
-}
-
-const escape = 0x1b
-
-// appendPlain appends line without its terminal control sequences: ESC, "[",
-// parameters and a final byte from "@" to "~".
-func appendPlain(to, line []byte) []byte {
-	for {
-		i := bytes.IndexByte(line, escape)
-		if i < 0 {
-			return append(to, line...)
-		}
-		to = append(to, line[:i]...)
-		if line = line[i+1:]; len(line) == 0 || line[0] != '[' {
-			continue
-		}
-		end := bytes.IndexFunc(line[1:], func(r rune) bool { return r >= '@' && r <= '~' })
-		if end < 0 {
-			return to
-		}
-		line = line[end+2:]
-	}
 }
 
 // stamp reads the UTC time stamp that begins a log line, in milliseconds since

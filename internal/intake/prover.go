@@ -1,11 +1,13 @@
 package intake
 
 import (
-	"bytes"
+	"errors"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/verdict-bench/verdict/internal/fault"
+	"github.com/verdict-bench/verdict/internal/proverlog"
 )
 
 // attempt is one proof that was made.
@@ -51,57 +53,40 @@ func readProver(c *collector, in *lines) error {
 	}
 }
 
-// read takes one line. The texts are those of the prover as it was, with
-// batches, and as it is, with payloads; in both an id follows.
+// read takes one line.
 func (p *prover) read(c *collector, line []byte, at int) {
-	if rest, ok := afterAny(line, "Proved batch ", "Proved payload #"); ok {
-		p.proved(c, rest, at)
+	e, ok := proverlog.Parse(line)
+	if !ok {
 		return
 	}
-	if rest, ok := afterAny(line, "Received Response for batch_number: ", "Received payload #"); ok {
-		if batch, _, ok := number(rest); ok {
-			p.failed(c)
-			p.received++
-			p.working, p.isWorking, p.workingLine = batch, true, at
-			p.open = -1
-		}
-		return
-	}
-	if rest, ok := afterAny(line, "Received submit ack for batch_number: ", "Proof for payload #"); ok {
-		if batch, _, ok := number(rest); ok {
-			p.acked(batch)
-		}
-		return
-	}
-	switch {
-	case bytes.Contains(line, []byte("Prover started for ")):
+	switch e.Kind {
+	case proverlog.Started:
 		p.starts++
 		p.fresh = true
 		p.isWorking, p.open = false, -1
-	case bytes.Contains(line, []byte("Failed to submit proof")):
+	case proverlog.Received:
+		p.failed(c)
+		p.received++
+		p.working, p.isWorking, p.workingLine = e.Batch, true, at
+		p.open = -1
+	case proverlog.Proved:
+		p.proved(c, e, at)
+	case proverlog.Acknowledged:
+		p.acked(e.Batch)
+	case proverlog.SubmitFailed:
 		if p.open >= 0 {
 			p.attempts[p.open].lost = true
 			p.open = -1
 		}
-	case bytes.Contains(line, []byte("Version mismatch: ")):
+	case proverlog.VersionMismatch:
 		p.mismatch++
-	case bytes.Contains(line, []byte("Proof coordinator does not need ")):
+	case proverlog.NotNeeded:
 		p.notNeeded++
-	case bytes.Contains(line, []byte("Failed to request new data")):
+	case proverlog.Unreachable:
 		p.down++
-	case bytes.Contains(line, []byte(`"exec" prover backend`)):
+	case proverlog.ExecutesOnly:
 		p.exec++
 	}
-}
-
-// afterAny returns what follows the first of the marks that line holds.
-func afterAny(line []byte, marks ...string) ([]byte, bool) {
-	for _, mark := range marks {
-		if rest, ok := after(line, mark); ok {
-			return rest, true
-		}
-	}
-	return nil, false
 }
 
 // failed notes that the batch in work ended without a proof.
@@ -113,50 +98,33 @@ func (p *prover) failed(c *collector) {
 	}
 }
 
-// proved reads "3 in 12.34s (program: evm-l2, elf) batch=3 proving_time_s=12
-// proving_time_ms=12340"; the fields are exact and the duration is rounded, so
-// that it counts only where the fields say zero.
-func (p *prover) proved(c *collector, rest []byte, at int) {
-	batch, rest, ok := number(rest)
-	if !ok {
+// proved takes a proof that was made.
+func (p *prover) proved(c *collector, e proverlog.Event, at int) {
+	if e.Unnumbered {
 		c.exclude(BadBlock, at, 0)
 		return
 	}
-	a := attempt{value: Value{Block: batch, Line: uint32(at)}}
+	a := attempt{value: Value{Block: e.Batch, Line: uint32(at)}, timed: e.Timed}
 	if p.fresh {
 		a.value.Flags |= SetUp
 		p.fresh = false
 	}
-	if p.tried[batch] {
+	if p.tried[e.Batch] {
 		a.value.Flags |= Repeated
 	}
-	p.tried[batch] = true
+	p.tried[e.Batch] = true
 	p.isWorking = false
-	if text, ok := bytes.CutPrefix(rest, []byte(" in ")); ok {
-		d, _, ok := scanDuration(text)
-		if !ok {
-			c.exclude(BadDuration, at, batch)
-			p.open = -1
-			return
-		}
-		a.timed = true
-		a.value.MS, a.value.Exponent = d.ms, d.exponent
-		if ms, ok := fieldOf(rest, "proving_time_ms="); ok && ms > 0 {
-			a.value.MS, a.value.Exponent = float64(ms), 6
-		}
+	if e.Garbled {
+		c.exclude(BadDuration, at, e.Batch)
+		p.open = -1
+		return
+	}
+	a.value.MS = float64(e.ProvingNS) / float64(time.Millisecond)
+	for unit := e.PrecisionNS; unit >= 10; unit /= 10 {
+		a.value.Exponent++
 	}
 	p.open = len(p.attempts)
 	p.attempts = append(p.attempts, a)
-}
-
-// fieldOf reads the number of a field such as " proving_time_ms=47123".
-func fieldOf(line []byte, name string) (uint64, bool) {
-	rest, ok := after(line, " "+name)
-	if !ok {
-		return 0, false
-	}
-	n, rest, ok := number(rest)
-	return n, ok && (len(rest) == 0 || rest[0] == ' ')
 }
 
 // acked takes an acknowledgement, which belongs to the proof just made.
@@ -216,6 +184,10 @@ func (p *prover) warn(c *collector, filtered bool) {
 	}
 }
 
+// ErrNoProof is the error of a prover log that tells of no proving time: the
+// input is what it should be, and what it is to show has not happened.
+var ErrNoProof = errors.New("no timed proof")
+
 // noTiming says what a log without a timed proof holds instead.
 func (p *prover) noTiming(in *lines) error {
 	kinds := []string{}
@@ -238,8 +210,9 @@ func (p *prover) noTiming(in *lines) error {
 	if in.torn {
 		kinds = append(kinds, counted(1, "line cut off at the end"))
 	}
-	return fault.Newf(fault.Usage, "%s: no timed proof (\"Proved batch N in …\") in %d lines of a prover log; seen: %s",
-		in.name, in.n, strings.Join(kinds, ", ")).
+	return fault.Newf(fault.Failed, "%s: %w (\"Proved batch N in …\") in %d lines of a prover log; seen: %s",
+		in.name, ErrNoProof, in.n, strings.Join(kinds, ", ")).
 		Hint("the prover logs times with --timed or PROVER_CLIENT_TIMED=true:").
-		Hint("ethrex l2 prover --timed --proof-coordinators tcp://127.0.0.1:3900")
+		Hint("ethrex l2 prover --timed --proof-coordinators tcp://127.0.0.1:3900").
+		Hint("a prover that is still at its first batch has logged none: wait for \"Proved batch\"")
 }
