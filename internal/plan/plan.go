@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/verdict-bench/verdict/internal/sample"
+	"github.com/verdict-bench/verdict/internal/shell"
 	"github.com/verdict-bench/verdict/internal/spec"
 )
 
@@ -48,6 +49,14 @@ type Step struct {
 	// Argv is the program that the step starts, as data; "verdict" stands for
 	// this program itself.
 	Argv []string `json:"argv,omitempty"`
+	// Env are NAME=VALUE settings of that program, Dir is where it runs, and
+	// Name names its record and log on the host.
+	Env  []string `json:"env,omitempty"`
+	Dir  string   `json:"dir,omitempty"`
+	Name string   `json:"name,omitempty"`
+	// Optional are groups of arguments that are added when what they name is
+	// known.
+	Optional [][]string `json:"optional,omitempty"`
 	// Script is what a login shell on the host is given on standard input,
 	// exactly.
 	Script string `json:"script,omitempty"`
@@ -228,6 +237,20 @@ func measure(w *spec.Witness) Step {
 	}
 }
 
+// command is the program of s for people: as it would be typed where it has
+// settings, which is how those of a prover run are.
+func (s Step) command() string {
+	if s.Name == "" {
+		return strings.Join(s.Argv, " ")
+	}
+	var words []string
+	for _, setting := range s.Env {
+		name, value, _ := strings.Cut(setting, "=")
+		words = append(words, name+"="+shell.Quote(value))
+	}
+	return strings.Join(append(words, shell.Join(s.Argv...)), " ")
+}
+
 // Hash identifies the plan: "sha256:" and 64 digits over its JSON.
 func (p Plan) Hash() string {
 	data, err := json.Marshal(p)
@@ -242,14 +265,21 @@ func (p Plan) Hash() string {
 func (p Plan) Text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Plan of a %s run: %d steps. Nothing has been done.\n", p.Workflow, len(p.Steps))
-	b.WriteString(p.preface())
+	if p.Workflow == spec.ProverWorkflow {
+		b.WriteString(proverPreface)
+	} else {
+		b.WriteString(p.preface())
+	}
 	for i, s := range p.Steps {
 		fmt.Fprintf(&b, "\n%d. %s on %s\n   %s\n", i+1, s.ID, s.Host, s.Purpose)
 		if s.OnRequest {
-			b.WriteString("   only when asked for: verdict witness --stop RUN\n")
+			fmt.Fprintf(&b, "   only when asked for: verdict %s --stop RUN\n", p.Workflow)
 		}
 		if len(s.Argv) > 0 {
-			fmt.Fprintf(&b, "   $ %s\n", strings.Join(s.Argv, " "))
+			fmt.Fprintf(&b, "   $ %s\n", s.command())
+		}
+		for _, group := range s.Optional {
+			fmt.Fprintf(&b, "     and when it is known: %s\n", strings.Join(group, " "))
 		}
 		if s.Script != "" {
 			for line := range strings.Lines(s.Script) {

@@ -11,6 +11,8 @@ const (
 	// BuildSide builds a side's ref, BuildLoad the load generator.
 	BuildSide = "build"
 	BuildLoad = "build-load"
+	// ImageL1 has the image of the L1's container there.
+	ImageL1 = "image-l1"
 	// Fixtures writes the keys and genesis files of the built-in rollup.
 	Fixtures   = "fixtures"
 	StartL1    = "start-l1"

@@ -17,6 +17,7 @@ import (
 	"github.com/goccy/go-yaml/token"
 
 	"github.com/verdict-bench/verdict/internal/fault"
+	"github.com/verdict-bench/verdict/internal/shell"
 )
 
 // MaxSize is the most bytes that a spec file may have.
@@ -26,14 +27,20 @@ const MaxSize = 64 << 10
 // errors say "LINE:COLUMN: what is wrong", one line for each.
 func Decode(data []byte) (Witness, error) {
 	var w Witness
-	d := decoder{keys: make(Keys)}
+	err := witnessForm().decode(data, &w)
+	return w, err
+}
+
+// decode reads what encode wrote into w.
+func (m *form) decode(data []byte, w any) error {
+	d := decoder{form: m, keys: make(Keys)}
 	if root := d.parse(data); root != nil {
 		d.header(root)
 		if len(d.wrong) == 0 {
-			d.mapping(root, "", &w)
+			d.mapping(root, "", w)
 		}
 	}
-	return w, d.err()
+	return d.err()
 }
 
 // DecodeFile reads a spec that a user wrote: what has a default may be left
@@ -41,22 +48,40 @@ func Decode(data []byte) (Witness, error) {
 // answers can still add to it: see [Witness.Complete] and [Witness.Validate].
 // The keys are those in the file; name is how its errors call it.
 func DecodeFile(name string, data []byte) (Witness, Keys, error) {
-	d := decoder{name: name, keys: make(Keys)}
-	root := d.parse(data)
-	if root == nil {
-		return Witness{}, nil, d.err()
-	}
-	d.header(root)
-	place := d.place(root)
-	w := Defaults(place)
-	if len(d.wrong) == 0 {
-		d.mapping(root, "", &w)
-	}
-	if err := d.err(); err != nil {
+	var w Witness
+	keys, err := witnessForm().decodeFile(name, data, func(place Place) any {
+		w = Defaults(place)
+		return &w
+	})
+	if err != nil {
 		return w, nil, err
 	}
-	w.Complete(d.keys)
-	return w, d.keys, nil
+	w.Complete(keys)
+	return w, keys, nil
+}
+
+// decodeFile reads a file over the defaults of its place.
+func (m *form) decodeFile(name string, data []byte, defaults func(Place) any) (Keys, error) {
+	d := decoder{form: m, name: name, keys: make(Keys)}
+	root := d.parse(data)
+	if root == nil {
+		return nil, d.err()
+	}
+	d.header(root)
+	if d.other != "" {
+		return nil, d.err() // another kind of file has other places and keys
+	}
+	// Files without a workflow are as old as the witness workflow.
+	if !d.told && m.workflow != Workflow {
+		d.complain(root.GetToken(), "workflow is missing: a file for verdict %[1]s says \"workflow: %[1]s\"", m.workflow)
+		return nil, d.err()
+	}
+	place := d.place(root)
+	w := defaults(place)
+	if len(d.wrong) == 0 {
+		d.mapping(root, "", w)
+	}
+	return d.keys, d.err()
 }
 
 // Hash identifies the spec: "sha256:" and 64 digits over its encoding.
@@ -69,7 +94,12 @@ func Hash(encoded []byte) string {
 // is wrong with it. The tree is walked here and not by the library's decoder,
 // which stops at the first error and tells of Go's types.
 type decoder struct {
-	name  string
+	form *form
+	name string
+	// told says that the file names a workflow, other is that when it is
+	// another one.
+	told  bool
+	other string
 	keys  Keys
 	wrong []string
 }
@@ -100,7 +130,11 @@ func (d *decoder) err() error {
 	if more := len(d.wrong) - maxWrong; more > 0 {
 		d.wrong = append(d.wrong[:maxWrong], fmt.Sprintf("and %d more errors", more))
 	}
-	return fault.Newf(fault.Usage, "%s", strings.Join(d.wrong, "\n"))
+	err := fault.Newf(fault.Usage, "%s", strings.Join(d.wrong, "\n"))
+	if d.name != "" && slices.Contains(workflows, d.other) {
+		err = err.Hint("%s", shell.Join("verdict", d.other, d.name))
+	}
+	return err
 }
 
 // parse is the root of the one document in data, nil when there is none.
@@ -192,6 +226,9 @@ func (d *decoder) syntax(err error) {
 	d.complain(nil, "%v", err)
 }
 
+// workflows are those that a file can be for.
+var workflows = []string{Workflow, ProverWorkflow}
+
 // header checks what kind of file it is, before anything else is said of it.
 func (d *decoder) header(root *ast.MappingNode) {
 	for _, entry := range root.Values {
@@ -210,8 +247,10 @@ func (d *decoder) header(root *ast.MappingNode) {
 				d.complain(at, "the spec has version %d, this verdict reads up to %d", n, Version)
 			}
 		case "workflow":
-			if text != Workflow {
-				d.complain(at, "workflow is %q: this is no file for verdict witness", text)
+			d.told = true
+			if text != d.form.workflow {
+				d.other = text
+				d.complain(at, "workflow is %q: this is no file for verdict %s", text, d.form.workflow)
 			}
 		}
 	}
@@ -224,18 +263,18 @@ func (d *decoder) place(root *ast.MappingNode) Place {
 			continue
 		}
 		text, _, _ := scalar(entry.Value)
-		if !slices.Contains(Places, Place(text)) {
-			d.complain(entry.Value.GetToken(), "place %q is unknown: choose %s", text, placeNames())
+		if !slices.Contains(d.form.places, Place(text)) {
+			d.complain(entry.Value.GetToken(), "place %q is unknown: choose %s", text, d.form.placeNames())
 		}
 		return Place(text)
 	}
-	d.complain(root.GetToken(), "place is missing: choose %s", placeNames())
+	d.complain(root.GetToken(), "place is missing: choose %s", d.form.placeNames())
 	return ""
 }
 
 // mapping carries the entries of one mapping, whose key is prefix without its
 // last dot, into w.
-func (d *decoder) mapping(m *ast.MappingNode, prefix string, w *Witness) {
+func (d *decoder) mapping(m *ast.MappingNode, prefix string, w any) {
 	seen := make(map[string]bool)
 	for _, entry := range m.Values {
 		name, _, ok := scalar(entry.Key)
@@ -244,7 +283,7 @@ func (d *decoder) mapping(m *ast.MappingNode, prefix string, w *Witness) {
 			d.complain(at, "this is no key of a spec")
 			continue
 		}
-		f, known := find(prefix + name)
+		f, known := d.form.find(prefix + name)
 		switch {
 		case !known || strings.Contains(name, "."):
 			d.unknown(at, prefix, name)
@@ -258,7 +297,7 @@ func (d *decoder) mapping(m *ast.MappingNode, prefix string, w *Witness) {
 				f.value(w, true)
 				d.mapping(inner, f.key+".", w)
 			} else {
-				d.complain(entry.Value.GetToken(), "%s holds keys of its own: %s", f.key, strings.Join(names(f.key+"."), ", "))
+				d.complain(entry.Value.GetToken(), "%s holds keys of its own: %s", f.key, strings.Join(d.form.names(f.key+"."), ", "))
 			}
 		}
 		seen[name] = true
@@ -270,32 +309,21 @@ func (d *decoder) unknown(at *token.Token, prefix, name string) {
 	if prefix != "" {
 		where = " in " + strings.TrimSuffix(prefix, ".")
 	}
-	if near := Nearest(name, names(prefix)); near != "" {
+	if near := Nearest(name, d.form.names(prefix)); near != "" {
 		d.complain(at, "unknown key %q%s: did you mean %q?", name, where, near)
 		return
 	}
-	for _, f := range fields() {
+	for _, f := range d.form.fields() {
 		if strings.HasSuffix(f.key, "."+name) {
 			d.complain(at, "unknown key %q%s: it belongs into %s", name, where, strings.TrimSuffix(f.key, "."+name))
 			return
 		}
 	}
-	d.complain(at, "unknown key %q%s: the keys are %s", name, where, strings.Join(names(prefix), ", "))
-}
-
-// names are the keys directly under prefix.
-func names(prefix string) []string {
-	var out []string
-	for _, f := range fields() {
-		if rest, ok := strings.CutPrefix(f.key, prefix); ok && !strings.Contains(rest, ".") {
-			out = append(out, rest)
-		}
-	}
-	return out
+	d.complain(at, "unknown key %q%s: the keys are %s", name, where, strings.Join(d.form.names(prefix), ", "))
 }
 
 // leaf carries one value, or a list of them, into w.
-func (d *decoder) leaf(f fieldOf, node ast.Node, w *Witness) {
+func (d *decoder) leaf(f fieldOf, node ast.Node, w any) {
 	if f.typ.Kind() != reflect.Slice {
 		if v, ok := d.value(f.key, f.typ, node); ok {
 			f.value(w, true).Set(v)

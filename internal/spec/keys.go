@@ -29,9 +29,35 @@ type fieldOf struct {
 	omit  bool // left out of an encoding when empty
 }
 
-// fields lists the keys of a spec file in the order of the struct, each mapping
-// before what it holds. The struct is the only place that says which there are.
-var fields = sync.OnceValue(func() []fieldOf { return fieldsOf(reflect.TypeFor[Witness](), "", nil) })
+// form is one kind of spec file: the keys of a struct and what is said of them.
+// Functions that take a form take, as any, a pointer to a value of that struct.
+type form struct {
+	workflow string
+	// fields lists the keys in the order of the struct, each mapping before
+	// what it holds. The struct is the only place that says which there are,
+	// those without a place aside.
+	fields func() []fieldOf
+	places []Place
+	// placesOf lists the places in which a key has a meaning.
+	placesOf func(key string) []Place
+	// schema is the JSON Schema, schemaName the name of its file.
+	schema, schemaName string
+	// stated are the keys that a template always states, derived those that it
+	// states only when they were given, because they follow from others.
+	stated, derived []string
+}
+
+// witnessForm is the form of a witness spec.
+var witnessForm = sync.OnceValue(func() *form {
+	f := &form{
+		workflow: Workflow, places: Places, placesOf: PlacesOf,
+		schema: schemaFile, schemaName: SchemaFile,
+		stated:  []string{"version", "place", "blocks"},
+		derived: []string{"seed", "gas_per_block", "margin_from_control", "repository", "servers.checkpoint_sync_url"},
+	}
+	f.fields = sync.OnceValue(func() []fieldOf { return fieldsOf(reflect.TypeFor[Witness](), "", nil) })
+	return f
+})
 
 func fieldsOf(t reflect.Type, prefix string, index []int) []fieldOf {
 	var out []fieldOf
@@ -52,8 +78,8 @@ func fieldsOf(t reflect.Type, prefix string, index []int) []fieldOf {
 }
 
 // find is the field of key.
-func find(key string) (fieldOf, bool) {
-	all := fields()
+func (m *form) find(key string) (fieldOf, bool) {
+	all := m.fields()
 	i := slices.IndexFunc(all, func(f fieldOf) bool { return f.key == key })
 	if i < 0 {
 		return fieldOf{}, false
@@ -61,9 +87,30 @@ func find(key string) (fieldOf, bool) {
 	return all[i], true
 }
 
+// names are the keys directly under prefix.
+func (m *form) names(prefix string) []string {
+	var out []string
+	for _, f := range m.fields() {
+		if rest, ok := strings.CutPrefix(f.key, prefix); ok && !strings.Contains(rest, ".") {
+			out = append(out, rest)
+		}
+	}
+	return out
+}
+
+// placeNames are the form's places, for people: "local, attached or live".
+func (m *form) placeNames() string {
+	names := make([]string, len(m.places))
+	for i, p := range m.places {
+		names[i] = string(p)
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
+}
+
 // value is the field's value in w; making says to make the structs on the way
 // to it. Without it the result is invalid where one is missing.
-func (f fieldOf) value(w *Witness, making bool) reflect.Value {
+func (f fieldOf) value(w any, making bool) reflect.Value {
 	v := reflect.ValueOf(w).Elem()
 	for _, i := range f.index {
 		v = v.Field(i)
@@ -85,7 +132,7 @@ func (f fieldOf) value(w *Witness, making bool) reflect.Value {
 // in which a file shows them.
 func AllKeys() []string {
 	var out []string
-	for _, f := range fields() {
+	for _, f := range witnessForm().fields() {
 		if f.leaf {
 			out = append(out, f.key)
 		}
@@ -125,7 +172,11 @@ func PlacesOf(key string) []Place {
 // Set sets the value of key from texts, as a flag gives them: one, or any
 // number where the key holds a list. It panics on a key that is none.
 func (w *Witness) Set(key string, texts ...string) error {
-	f := mustFind(key)
+	return witnessForm().set(w, key, texts)
+}
+
+func (m *form) set(w any, key string, texts []string) error {
+	f := m.mustFind(key)
 	list := f.typ.Kind() == reflect.Slice
 	if !list && len(texts) != 1 {
 		return fmt.Errorf("needs one value, not %d", len(texts))
@@ -151,9 +202,9 @@ func (w *Witness) Set(key string, texts ...string) error {
 
 // Texts is the value of key as Set takes it; nothing for what is not set at all.
 // It panics on a key that is none.
-func (w *Witness) Texts(key string) []string { return mustFind(key).texts(w) }
+func (w *Witness) Texts(key string) []string { return witnessForm().mustFind(key).texts(w) }
 
-func (f fieldOf) texts(w *Witness) []string {
+func (f fieldOf) texts(w any) []string {
 	v := f.value(w, false)
 	switch {
 	case !v.IsValid() || v.Kind() == reflect.String && v.Len() == 0:
@@ -168,8 +219,8 @@ func (f fieldOf) texts(w *Witness) []string {
 	return []string{text(v)}
 }
 
-func mustFind(key string) fieldOf {
-	f, ok := find(key)
+func (m *form) mustFind(key string) fieldOf {
+	f, ok := m.find(key)
 	if !ok || !f.leaf {
 		panic("spec: " + key + " is no key") // callers name keys of the struct
 	}

@@ -14,18 +14,29 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
+// forms are the forms of spec files, each with the defaults of a place and a spec
+// of it that lacks nothing.
+var forms = []struct {
+	form     *form
+	defaults func(Place) any
+	ready    func(Place) any
+}{
+	{witnessForm(), func(p Place) any { return new(Defaults(p)) }, func(p Place) any { return new(ready(p)) }},
+	{proverForm(), func(p Place) any { return new(ProverDefaults(p)) }, func(p Place) any { return new(readyProver(p)) }},
+}
+
 // schema compiles the JSON Schema of spec files.
-func schema(t *testing.T) *jsonschema.Schema {
+func schema(t *testing.T, m *form) *jsonschema.Schema {
 	t.Helper()
-	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(schemaFile))
+	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(m.schema))
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := jsonschema.NewCompiler()
-	if err := c.AddResource(SchemaFile, doc); err != nil {
+	if err := c.AddResource(m.schemaName, doc); err != nil {
 		t.Fatal(err)
 	}
-	s, err := c.Compile(SchemaFile)
+	s, err := c.Compile(m.schemaName)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,15 +59,17 @@ func validate(t *testing.T, s *jsonschema.Schema, file []byte) error {
 
 // The schema and the struct know the same keys, and each is explained.
 func TestSchema_keys(t *testing.T) {
-	about := descriptions()
-	for _, f := range fields() {
-		if about[f.key] == "" {
-			t.Errorf("the schema has no description of %s", f.key)
+	for _, m := range forms {
+		about := m.form.descriptions()
+		for _, f := range m.form.fields() {
+			if about[f.key] == "" {
+				t.Errorf("%s has no description of %s", m.form.schemaName, f.key)
+			}
+			delete(about, f.key)
 		}
-		delete(about, f.key)
-	}
-	for key := range about {
-		t.Errorf("the schema has the key %s, which no spec has", key)
+		for key := range about {
+			t.Errorf("%s has the key %s, which no spec has", m.form.schemaName, key)
+		}
 	}
 }
 
@@ -68,45 +81,47 @@ func TestSchema_defaults(t *testing.T) {
 		Default    any                 `json:"default"`
 		Properties map[string]property `json:"properties"`
 	}
-	var root struct {
-		property
-		Defs map[string]property `json:"$defs"`
-	}
-	d := json.NewDecoder(strings.NewReader(schemaFile))
-	d.UseNumber()
-	if err := d.Decode(&root); err != nil {
-		t.Fatal(err)
-	}
-	seen := 0
-	var walk func(p property, prefix string)
-	walk = func(p property, prefix string) {
-		if name, ok := strings.CutPrefix(p.Ref, "#/$defs/"); ok && len(p.Properties) == 0 {
-			p.Properties = root.Defs[name].Properties
+	for _, m := range forms {
+		var root struct {
+			property
+			Defs map[string]property `json:"$defs"`
 		}
-		for name, inner := range p.Properties {
-			key := prefix + name
-			if inner.Default == nil {
-				walk(inner, key+".")
-				continue
+		d := json.NewDecoder(strings.NewReader(m.form.schema))
+		d.UseNumber()
+		if err := d.Decode(&root); err != nil {
+			t.Fatal(err)
+		}
+		seen := 0
+		var walk func(p property, prefix string)
+		walk = func(p property, prefix string) {
+			if name, ok := strings.CutPrefix(p.Ref, "#/$defs/"); ok && len(p.Properties) == 0 {
+				p.Properties = root.Defs[name].Properties
 			}
-			seen++
-			for _, place := range PlacesOf(key) {
-				w := Defaults(place)
-				if got := strings.Join(w.Texts(key), ","); got != fmt.Sprint(inner.Default) {
-					t.Errorf("the default of %s is %v in the schema and %q in place %s", key, inner.Default, got, place)
+			for name, inner := range p.Properties {
+				key := prefix + name
+				if inner.Default == nil {
+					walk(inner, key+".")
+					continue
+				}
+				seen++
+				for _, place := range m.form.placesOf(key) {
+					got := strings.Join(m.form.mustFind(key).texts(m.defaults(place)), ",")
+					if got != fmt.Sprint(inner.Default) {
+						t.Errorf("the default of %s is %v in %s and %q in place %s", key, inner.Default, m.form.schemaName, got, place)
+					}
 				}
 			}
 		}
-	}
-	walk(root.property, "")
-	if seen < 30 {
-		t.Errorf("only %d defaults were compared", seen)
+		walk(root.property, "")
+		if seen < 15 {
+			t.Errorf("only %d defaults of %s were compared", seen, m.form.schemaName)
+		}
 	}
 }
 
 // An editor and the program refuse the same files.
 func TestSchema_refuses(t *testing.T) {
-	s := schema(t)
+	s := schema(t, witnessForm())
 	for _, place := range Places {
 		w := ready(place)
 		raw, err := w.Encode()
@@ -169,71 +184,111 @@ func TestExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := schema(t)
-	places := make(map[Place]bool)
+	seen := make(map[string]bool)
 	for _, name := range files {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.HasPrefix(string(data), "# yaml-language-server: $schema=../internal/spec/"+SchemaFile+"\n") {
+		m := witnessForm()
+		if strings.HasPrefix(filepath.Base(name), "prover-") {
+			m = proverForm()
+		}
+		if !strings.HasPrefix(string(data), "# yaml-language-server: $schema=../internal/spec/"+m.schemaName+"\n") {
 			t.Errorf("%s does not name its schema", name)
 		}
-		if err := validate(t, s, data); err != nil {
+		if err := validate(t, schema(t, m), data); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		w, given, err := DecodeFile(name, data)
-		if err == nil {
-			err = w.ValidateGiven(given)
-		}
-		if err != nil {
-			t.Error(err)
-		}
-		places[w.Place] = true
-		back, _, err := DecodeFile("template", w.Template(given))
-		if err != nil || !reflect.DeepEqual(back, w) {
-			t.Errorf("%s: the template gives %+v, want %+v, %v", name, back, w, err)
-		}
+		seen[m.workflow+" "+string(checkExample(t, m, name, data))] = true
 	}
-	for _, place := range Places {
-		if !places[place] {
-			t.Errorf("no example of place %s", place)
+	for _, m := range forms {
+		for _, place := range m.form.places {
+			if !seen[m.form.workflow+" "+string(place)] {
+				t.Errorf("no example of verdict %s in place %s", m.form.workflow, place)
+			}
 		}
 	}
 }
 
-// The table of keys in the documentation is the schema's.
+// checkExample checks that a file lacks nothing and that its template says the
+// same, and returns its place.
+func checkExample(t *testing.T, m *form, name string, data []byte) Place {
+	t.Helper()
+	if m.workflow == ProverWorkflow {
+		p, given, err := DecodeProverFile(name, data)
+		if err == nil {
+			err = p.ValidateGiven(given)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		back, _, err := DecodeProverFile("template", p.Template(given))
+		if err != nil || !reflect.DeepEqual(back, p) {
+			t.Errorf("%s: the template gives %+v, want %+v, %v", name, back, p, err)
+		}
+		return p.Place
+	}
+	w, given, err := DecodeFile(name, data)
+	if err == nil {
+		err = w.ValidateGiven(given)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	back, _, err := DecodeFile("template", w.Template(given))
+	if err != nil || !reflect.DeepEqual(back, w) {
+		t.Errorf("%s: the template gives %+v, want %+v, %v", name, back, w, err)
+	}
+	return w.Place
+}
+
+// The tables of keys in the documentation are the schemas'.
 func TestDocs_keys(t *testing.T) {
-	const name, mark = "../../docs/spec.md", "<!-- This table is made from the JSON Schema: UPDATE=1 go test ./internal/spec -->\n"
+	const name = "../../docs/spec.md"
 	raw, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	head, got, ok := strings.Cut(string(raw), mark)
-	if !ok {
-		t.Fatalf("%s has no place for the table of keys", name)
-	}
-	var want strings.Builder
-	want.WriteString("| key | places | what it says |\n|---|---|---|\n")
-	about := descriptions()
-	for _, f := range fields() {
-		if f.leaf {
-			places := "all"
-			if p := PlacesOf(f.key); len(p) < len(Places) {
-				places = strings.ReplaceAll(joinPlaces(p), " and ", ", ")
-			}
-			fmt.Fprintf(&want, "| `%s` | %s | %s |\n", f.key, places, about[f.key])
+	text := string(raw)
+	for _, m := range forms {
+		mark := fmt.Sprintf("<!-- This table is made from %s: UPDATE=1 go test ./internal/spec -->\n", m.form.schemaName)
+		head, rest, ok := strings.Cut(text, mark)
+		if !ok {
+			t.Fatalf("%s has no place for the keys of %s", name, m.form.schemaName)
 		}
+		_, tail, more := strings.Cut(rest, "\n\n")
+		if more {
+			tail = "\n" + tail
+		}
+		text = head + mark + keyTable(m.form) + tail
 	}
-	if got == want.String() {
+	if text == string(raw) {
 		return
 	}
 	if os.Getenv("UPDATE") == "" {
-		t.Fatalf("the table of keys in %s is old: UPDATE=1 go test ./internal/spec", name)
+		t.Fatalf("the tables of keys in %s are old: UPDATE=1 go test ./internal/spec", name)
 	}
-	if err := os.WriteFile(name, []byte(head+mark+want.String()), 0o644); err != nil {
+	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// keyTable is the documentation of the keys of m.
+func keyTable(m *form) string {
+	var b strings.Builder
+	b.WriteString("| key | places | what it says |\n|---|---|---|\n")
+	about := m.descriptions()
+	for _, f := range m.fields() {
+		if f.leaf {
+			places := "all"
+			if p := m.placesOf(f.key); len(p) < len(m.places) {
+				places = strings.ReplaceAll(joinPlaces(p), " and ", ", ")
+			}
+			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", f.key, places, about[f.key])
+		}
+	}
+	return b.String()
 }
 
 // Each file that the documentation shows is one.

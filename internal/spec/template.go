@@ -20,17 +20,19 @@ const SchemaFile = "witness.schema.json"
 
 // Encode is the whole spec as YAML: what is stored with a run and hashed. Decode
 // reads the same spec back, whatever its texts hold. The error is always nil.
-func (w *Witness) Encode() ([]byte, error) {
+func (w *Witness) Encode() ([]byte, error) { return witnessForm().encode(w), nil }
+
+func (m *form) encode(w any) []byte {
 	var b strings.Builder
 	open := ""
-	for _, f := range fields() {
+	for _, f := range m.fields() {
 		v := f.value(w, false)
 		if !f.leaf || !v.IsValid() || f.omit && v.IsZero() {
 			continue
 		}
 		open = writeKey(&b, open, f, yamlValue(f, w))
 	}
-	return []byte(b.String()), nil
+	return []byte(b.String())
 }
 
 // Template is w as a spec file for people: what has its default is left out,
@@ -38,17 +40,22 @@ func (w *Witness) Encode() ([]byte, error) {
 // DecodeFile reads the same spec back, the seed apart if it was not given.
 func (w *Witness) Template(given Keys) []byte {
 	base := Defaults(w.Place)
-	about := descriptions()
+	return witnessForm().template(w, &base, w.Place, given)
+}
+
+// template is w, whose defaults are base, as a spec file for people.
+func (m *form) template(w, base any, place Place, given Keys) []byte {
+	about := m.descriptions()
 	var b strings.Builder
-	fmt.Fprintf(&b, "# yaml-language-server: $schema=%s\n", SchemaFile)
-	fmt.Fprintf(&b, "# The schema, which editors check this file by: verdict witness --schema > %s\n", SchemaFile)
+	fmt.Fprintf(&b, "# yaml-language-server: $schema=%s\n", m.schemaName)
+	fmt.Fprintf(&b, "# The schema, which editors check this file by: verdict %s --schema > %s\n", m.workflow, m.schemaName)
 	open := ""
-	for _, f := range fields() {
-		if !f.leaf || !w.stated(f, &base, given) {
+	for _, f := range m.fields() {
+		if !f.leaf || !m.states(f, w, base, place, given) {
 			continue
 		}
 		explain := about[f.key]
-		if f.key == "version" || f.key == "place" {
+		if slices.Contains([]string{"version", "workflow", "place"}, f.key) {
 			explain = ""
 		}
 		open = writeKey(&b, open, f, yamlValue(f, w), explain)
@@ -86,18 +93,16 @@ func comment(b *strings.Builder, indent, text string) {
 	b.WriteString(line + "\n")
 }
 
-// stated says whether a template states the value of f.
-func (w *Witness) stated(f fieldOf, base *Witness, given Keys) bool {
+// states says whether a template states the value of f.
+func (m *form) states(f fieldOf, w, base any, place Place, given Keys) bool {
 	texts := f.texts(w)
 	switch {
-	case !slices.Contains(PlacesOf(f.key), w.Place), len(texts) == 0 && !given.Given(f.key):
+	case !slices.Contains(m.placesOf(f.key), place), len(texts) == 0 && !given.Given(f.key):
 		return false
-	case f.key == "version", f.key == "place", f.key == "blocks", given.Given(f.key):
+	case slices.Contains(m.stated, f.key), given.Given(f.key):
 		return true
-	}
-	switch f.key {
-	case "seed", "gas_per_block", "margin_from_control", "repository", "servers.checkpoint_sync_url":
-		return false // derived from the others again
+	case slices.Contains(m.derived, f.key):
+		return false
 	}
 	return !slices.Equal(texts, f.texts(base))
 }
@@ -115,7 +120,7 @@ func openGroups(b *strings.Builder, open, group string) {
 }
 
 // yamlValue is the value of f in w as one line of YAML.
-func yamlValue(f fieldOf, w *Witness) string {
+func yamlValue(f fieldOf, w any) string {
 	texts := f.texts(w)
 	if f.typ.Kind() == reflect.Slice {
 		quoted := make([]string, len(texts))
@@ -159,12 +164,12 @@ type node struct {
 
 // descriptions are the schema's explanations by key: there is one text for
 // editors and for files.
-func descriptions() map[string]string {
+func (m *form) descriptions() map[string]string {
 	var root struct {
 		node
 		Defs map[string]node `json:"$defs"`
 	}
-	if err := json.Unmarshal([]byte(schemaFile), &root); err != nil {
+	if err := json.Unmarshal([]byte(m.schema), &root); err != nil {
 		panic(err) // it is part of this program, and a test reads it
 	}
 	out := make(map[string]string)

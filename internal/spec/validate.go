@@ -99,8 +99,8 @@ func (w *Witness) ValidateGiven(given Keys) error {
 	}
 	w.checkJudgement(&c)
 	w.checkMeasuring(&c)
-	w.checkTexts(&c)
-	w.checkHosts(&c)
+	witnessForm().checkTexts(&c, w)
+	witnessForm().checkHosts(&c, w, "baseline.host", "test.host", "host")
 	c.check(!strings.HasPrefix(w.Genesis, "~"), "genesis", "genesis %q: ~ is not expanded in the path of a file of this machine: write the path out", w.Genesis)
 	switch w.Place {
 	case Local:
@@ -115,11 +115,9 @@ func (w *Witness) ValidateGiven(given Keys) error {
 	case Live:
 		w.checkLive(&c)
 	default:
-		c.check(false, "place", "place %q is unknown: choose %s", w.Place, placeNames())
+		c.check(false, "place", "place %q is unknown: choose %s", w.Place, witnessForm().placeNames())
 	}
-	if slices.Contains(Places, w.Place) {
-		w.checkPlace(&c)
-	}
+	witnessForm().checkPlace(&c, w, w.Place)
 	return c.err(given)
 }
 
@@ -166,21 +164,24 @@ func (w *Witness) checkLoad(c *checker) {
 
 // checkPlace refuses values that have no meaning in w's place, rather than
 // ignoring them.
-func (w *Witness) checkPlace(c *checker) {
-	for _, f := range fields() {
-		places := PlacesOf(f.key)
+func (m *form) checkPlace(c *checker, w any, place Place) {
+	if !slices.Contains(m.places, place) {
+		return
+	}
+	for _, f := range m.fields() {
+		places := m.placesOf(f.key)
 		v := f.value(w, false)
 		// A mapping counts when it is there and empty, a value when it is set.
-		if v.IsValid() && f.leaf != v.IsZero() && !slices.Contains(places, w.Place) {
-			c.check(false, f.key, "%s has a meaning in place %s only, and this is place %s", f.key, joinPlaces(places), w.Place)
+		if v.IsValid() && f.leaf != v.IsZero() && !slices.Contains(places, place) {
+			c.check(false, f.key, "%s has a meaning in place %s only, and this is place %s", f.key, joinPlaces(places), place)
 		}
 	}
 }
 
 // checkTexts refuses texts that could rule a terminal or end a line of a
 // script. They are free otherwise: no text is ever interpreted.
-func (w *Witness) checkTexts(c *checker) {
-	for _, f := range fields() {
+func (m *form) checkTexts(c *checker, w any) {
+	for _, f := range m.fields() {
 		if !f.leaf {
 			continue
 		}
@@ -195,9 +196,9 @@ func (w *Witness) checkTexts(c *checker) {
 
 // checkHosts refuses what ssh, or a command in its configuration, could take
 // for more than the name of a host.
-func (w *Witness) checkHosts(c *checker) {
-	for _, key := range []string{"baseline.host", "test.host", "host"} {
-		for _, name := range w.Texts(key) {
+func (m *form) checkHosts(c *checker, w any, keys ...string) {
+	for _, key := range keys {
+		for _, name := range m.mustFind(key).texts(w) {
 			// Control characters were refused with all other texts.
 			c.check(isAlias(name) || !isPlain(name), key, "%s %q cannot be the name of an ssh host: give the host a plain name in ~/.ssh/config (Host NAME)", key, name)
 		}
@@ -267,7 +268,7 @@ func (w *Witness) checkServer(c *checker, side sample.Side, synced bool) {
 		return // the programs' defaults
 	}
 	of := make(map[string]string)
-	for _, name := range names("baseline.ports.") {
+	for _, name := range witnessForm().names("baseline.ports.") {
 		key := string(side) + ".ports." + name
 		port := w.Texts(key)[0]
 		c.check(port != "0", key, "%s must be between 1 and 65535", key)
@@ -297,8 +298,6 @@ func loadNames() string {
 	}
 	return strings.Join(names, ", ")
 }
-
-func placeNames() string { return "local, attached, devnet or live" }
 
 // joinPlaces is "devnet", or "local and devnet".
 func joinPlaces(places []Place) string {
