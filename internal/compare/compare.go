@@ -125,6 +125,8 @@ const (
 	// Unpaired: different blocks, whose content and time are confounded with
 	// the change.
 	Unpaired Design = "unpaired"
+	// Single: one side, which is compared with nothing.
+	Single Design = "one side"
 )
 
 // Pair is the two measurements of one block: same number and same hash, both
@@ -187,6 +189,9 @@ type Result struct {
 	Batches [2][]Batch
 	// Groups is the unpaired comparison, nil in a paired one.
 	Groups *Groups
+	// Proving is what a run's proofs show beside their difference, nil for
+	// latencies and for proofs that were measured elsewhere.
+	Proving *Proving
 	// Control is the A/A control, nil without one.
 	Control *Control
 	// Secondary are the other metrics. Those that guard can take a win away.
@@ -227,7 +232,9 @@ type Latencies struct {
 
 // Batch is one proof. What is not known of it is zero.
 type Batch struct {
-	Number      uint64
+	Number uint64
+	// Session is that of the run, 0 where its side has one only.
+	Session     int
 	MS          float64
 	Gas         uint64
 	Txs, Blocks uint32

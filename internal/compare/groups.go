@@ -153,7 +153,7 @@ func (r *Result) proofs(series [2]*intake.Series, kept [2][]uint32) []string {
 			})
 		}
 	}
-	a, err := stat.CompareProofs(batches, confidence, r.Rule.Seed)
+	a, err := stat.CompareProofs(batches, 1-r.Rule.AlphaFinal, r.Rule.Seed)
 	if err != nil {
 		return []string{fmt.Sprintf("the proving times cannot be compared at equal gas: %v", err)}
 	}
@@ -201,7 +201,7 @@ func (r *Result) decideGroups(broken []string) {
 		v.Outcome, v.ClearsMargin = Improves, math.Log(e.High) < -delta
 	case e.Low > 1 && large:
 		v.Outcome, v.ClearsMargin = Regresses, math.Log(e.Low) > delta
-	case g.Proofs != nil && within(g.Proofs.Effect.Estimate().Interval(1-2*alphaProof), delta):
+	case g.Proofs != nil && within(g.Proofs.Effect.Estimate().Interval(1-2*r.Rule.AlphaFinal), delta):
 		v.Outcome = NoEffect
 	default:
 		v.Outcome = Inconclusive
@@ -215,7 +215,7 @@ func (r *Result) explainGroups(few string, needed float64) {
 	v.Reasons = append(v.Reasons, g.Why)
 	switch excludes := e.High < 1 || e.Low > 1; {
 	case v.Outcome == NoEffect:
-		v.Reasons = append(v.Reasons, fmt.Sprintf("the %s %% interval lies inside the margin", Percent(1-2*alphaProof)))
+		v.Reasons = append(v.Reasons, fmt.Sprintf("the %s %% interval lies inside the margin", Percent(1-2*r.Rule.AlphaFinal)))
 	case v.Outcome != Inconclusive:
 	case few != "":
 		v.Reasons = append(v.Reasons, few)

@@ -19,6 +19,8 @@ const (
 	NoEffect     Outcome = "no effect"
 	Inconclusive Outcome = "inconclusive"
 	Invalid      Outcome = "invalid"
+	// NoVerdict is no verdict: one side was measured and none is due.
+	NoVerdict Outcome = "no verdict"
 )
 
 // Verdict is the outcome of a comparison with its reasons.
@@ -178,7 +180,7 @@ func (r *Result) invalid() []string {
 	say := func(format string, args ...any) { why = append(why, fmt.Sprintf(format, args...)) }
 	p := &r.Parity
 	if n := len(p.Different); n > 0 && !r.unstable() {
-		say("parity: the two sides answered differently on %d of %d blocks (first: %d)", n, p.Checked, p.Different[0])
+		say("parity: the two sides answered differently on %d of %d %s (first: %d)", n, p.Checked, r.Subject.Units(), p.Different[0])
 	}
 	for i, side := range sample.Sides {
 		if n := p.Incomplete[i]; n > 0 {

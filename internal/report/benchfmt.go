@@ -37,6 +37,9 @@ func Benchfmt(w io.Writer, r *Run) error {
 // benchLines writes the pairs, the sides in turn as they were measured, or the
 // two groups one after the other.
 func benchLines(r *compare.Result, write func(name string, values []benchfmt.Value) error) error {
+	if r.Proving != nil {
+		return benchProofs(r.Proving, write)
+	}
 	if r.Groups != nil {
 		for _, m := range measurements(r) {
 			if err := write(benchName(r.Subject, m.side, m.number), benchValues(m.ms, nil)); err != nil {

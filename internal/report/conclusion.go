@@ -11,6 +11,9 @@ import (
 
 // conclusion says whether the change improves, regresses or has no effect.
 func conclusion(r *Run) string {
+	if single(r.Result) {
+		return unfinished(r, provedConclusion(r))
+	}
 	test, base := name(r, 1), name(r, 0)
 	v, does := r.Result.Verdict, "answers debug_executionWitness"
 	if r.Result.Subject == compare.Proof {
@@ -43,10 +46,15 @@ func conclusion(r *Run) string {
 	case v.Servers && v.Outcome == compare.Inconclusive:
 		s += " " + stop("What was measured is the effect of "+v.Attribution)
 	}
+	return sentence(unfinished(r, s))
+}
+
+// unfinished adds to a conclusion that the run is incomplete, if it is.
+func unfinished(r *Run, s string) string {
 	if r.Dir != "" && r.Manifest.State != store.Complete {
 		s += " The run is incomplete: it ended before what was planned."
 	}
-	return sentence(s)
+	return s
 }
 
 func name(r *Run, side int) string {
@@ -63,6 +71,9 @@ func name(r *Run, side int) string {
 
 // method tells in plain words how the numbers of r were made.
 func method(r *compare.Result) []string {
+	if r.Proving != nil {
+		return provingMethod(r)
+	}
 	if r.Groups != nil {
 		return groupMethod(r)
 	}

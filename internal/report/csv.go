@@ -15,11 +15,14 @@ import (
 )
 
 // CSV writes what was compared: one row per pair or, in an unpaired
-// comparison, one per measurement with its side. What is not known is an empty
+// comparison, one per measurement with its side. Of a prover run it has one per
+// attempt at a batch. What is not known is an empty
 // cell; numbers read back as they were.
 func CSV(w io.Writer, r *Run) error {
 	c := csv.NewWriter(w)
 	switch res := r.Result; {
+	case res.Proving != nil:
+		writeAttempts(c, res.Proving)
 	case res.Groups != nil:
 		writeMeasurements(c, res)
 	case res.Subject == compare.Proof:

@@ -10,6 +10,7 @@ import (
 
 	"github.com/verdict-bench/verdict/internal/compare"
 	"github.com/verdict-bench/verdict/internal/sample"
+	"github.com/verdict-bench/verdict/internal/spec"
 	"github.com/verdict-bench/verdict/internal/stat"
 	"github.com/verdict-bench/verdict/internal/store"
 )
@@ -18,6 +19,9 @@ import (
 type Run struct {
 	Manifest store.Manifest
 	Result   *compare.Result
+	// Prover or Replay is the spec of a proving benchmark, where it is one.
+	Prover *spec.Prover
+	Replay *spec.Replay
 	// Records are the samples behind the result, where there are any.
 	Records [2][]sample.Record
 	// Dir is where the run is, empty for measurements that were made elsewhere.
@@ -40,8 +44,12 @@ type Document struct {
 	Comparison [][4]string
 	// Effects are all measures of the difference, the primary one first.
 	Effects []Measure
-	// Batches are the proofs, of a comparison of proving times.
+	// Batches are the proofs that count, of a comparison of proving times, Left
+	// the attempts that do not. Single says that they are of one side, which
+	// their rows then do not name.
 	Batches      [][]string
+	Left         [][]string
+	Single       bool
 	Observations []string
 	Conclusion   string
 	Excluded     []compare.Exclusion
@@ -85,7 +93,9 @@ func compose(r *Run) *Document {
 		Title:       title(r.Result),
 		Comparison:  comparison(r.Result),
 		Effects:     effects(r.Result),
-		Batches:     batches(r.Result),
+		Batches:     oneSided(r.Result, batches(r.Result)),
+		Left:        oneSided(r.Result, uncounted(r.Result)),
+		Single:      single(r.Result),
 		Excluded:    r.Result.Excluded,
 		Method:      method(r.Result),
 	}
@@ -104,6 +114,9 @@ func title(r *compare.Result) string {
 
 func headline(r *Run) string {
 	v := r.Result.Verdict.String()
+	if r.Result.Verdict.Outcome == compare.NoVerdict {
+		v = provedHeadline(r.Result)
+	}
 	if o := r.Result.Verdict.Outcome; o == compare.Improves || o == compare.Regresses {
 		v += ": " + magnitude(r.Result)
 	}
@@ -124,6 +137,8 @@ func headline(r *Run) string {
 func effectSentence(r *compare.Result) string {
 	e := r.Effect
 	switch {
+	case r.Verdict.Outcome == compare.NoVerdict:
+		return provedSentence(r)
 	case r.Verdict.Outcome == compare.Invalid:
 		return "no statement about speed can be made"
 	case e.N == 0:

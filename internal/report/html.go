@@ -35,10 +35,12 @@ type htmlPage struct {
 	// beside it so that nothing depends on color.
 	Outcome, Symbol string
 	Unfinished      string
-	Sections        []htmlSection
-	Dir             string
-	Style           template.CSS
-	Script          template.JS
+	// Footer explains the ratios.
+	Footer   string
+	Sections []htmlSection
+	Dir      string
+	Style    template.CSS
+	Script   template.JS
 	// Policy forbids the page everything but its own style and script.
 	Policy string
 }
@@ -150,6 +152,10 @@ func htmlCompose(r *Run) *htmlPage {
 		Sections: htmlSections(r, d), Dir: r.Dir,
 		Style: template.CSS(chart.Style() + htmlStyle), Script: template.JS(chart.Script()),
 	}
+	p.Footer = "Times of the test side over times of the baseline side: below 1 the test side is faster."
+	if d.Single {
+		p.Footer = "One side was measured: there is no verdict."
+	}
 	for _, reason := range d.Reasons {
 		p.Why = append(p.Why, sentence(reason))
 	}
@@ -177,11 +183,15 @@ func htmlOutcomes() map[compare.Outcome]struct{ class, path string } {
 		compare.NoEffect:     {"no-effect", "M4 9h16M4 15h16"},
 		compare.Inconclusive: {"inconclusive", "M8 8.5a4 4 0 1 1 5.6 3.7c-1.1.5-1.6 1.2-1.6 2.3v.5M12 19v.2"},
 		compare.Invalid:      {"invalid", "M5 5l14 14M19 5L5 19"},
+		compare.NoVerdict:    {"no-effect", "M5 6h14M5 12h14M5 18h14"},
 	}
 }
 
 // htmlScope says in a few words what was compared.
 func htmlScope(r *compare.Result) string {
+	if single(r) {
+		return fmt.Sprintf("%s, %s", r.Subject, count(r.Proving.Sides[0].Times.N, "batch"))
+	}
 	scope := string(r.Subject) + ", " + string(r.Design) + ", " + compared(r)
 	if len(r.Pairs) > 0 && r.Groups == nil {
 		first, last := r.Range()

@@ -16,6 +16,9 @@ import (
 // htmlSections are the parts of the page, in order.
 func htmlSections(r *Run, d *Document) []htmlSection {
 	res := r.Result
+	if single(res) {
+		return htmlOneSide(r, d)
+	}
 	s := &htmlSeries{res: res}
 	s.fill()
 	sections := []htmlSection{
@@ -28,6 +31,9 @@ func htmlSections(r *Run, d *Document) []htmlSection {
 	if res.Subject == compare.Witness {
 		sections = append(sections, htmlPictures("phases", "Phases of a request", htmlPhases(res)))
 	}
+	if res.Proving != nil {
+		sections = append(sections, htmlMachine(res.Proving))
+	}
 	sections = append(sections,
 		htmlFailures(r),
 		htmlSection{ID: "observations", Title: "Observations and conclusion", List: d.Observations, Text: []string{d.Conclusion}},
@@ -36,7 +42,7 @@ func htmlSections(r *Run, d *Document) []htmlSection {
 		htmlEnvironment(r, d),
 		htmlControl(res),
 		htmlSection{ID: "method", Title: "Method", Text: d.Method},
-		htmlExcluded(res, d),
+		htmlNotCompared(res, d),
 		htmlRaw(res, d),
 	)
 	return sections
@@ -363,7 +369,11 @@ func htmlEnvironment(r *Run, d *Document) htmlSection {
 	add("Measured by", strings.TrimSpace("verdict "+m.Program+" "+e.Go))
 	add("Hash of the spec", m.SpecHash)
 	add("Hash of the plan", m.PlanHash)
-	if r.Result.Groups == nil && registered(r.Result) {
+	if r.Result.Proving != nil && r.Result.Inputs == nil && !single(r.Result) {
+		rule := r.Result.Rule
+		add("Registered before the first sample", fmt.Sprintf("margin %s %%, %d batches, level %s %%, seed %d",
+			compare.Percent(rule.Margin), rule.Planned, compare.Percent(1-rule.AlphaFinal), rule.Seed))
+	} else if r.Result.Groups == nil && registered(r.Result) && !single(r.Result) {
 		rule := r.Result.Rule
 		add("Registered before the first sample", fmt.Sprintf("margin %s %%, %d blocks, batches of %d, levels %s %% and %s %%, seed %d",
 			compare.Percent(rule.Margin), rule.Planned, rule.Batch, compare.Percent(1-rule.AlphaLive), compare.Percent(1-rule.AlphaFinal), rule.Seed))
@@ -405,6 +415,14 @@ func htmlControl(r *compare.Result) htmlSection {
 	return s
 }
 
+// htmlNotCompared is what was left out.
+func htmlNotCompared(r *compare.Result, d *Document) htmlSection {
+	if r.Proving != nil {
+		return htmlLeft(r, d)
+	}
+	return htmlExcluded(r, d)
+}
+
 // htmlExcluded lists what has no pair, or was left out, by reason.
 func htmlExcluded(r *compare.Result, d *Document) htmlSection {
 	unit := r.Subject.Units()
@@ -436,6 +454,9 @@ func htmlRaw(r *compare.Result, d *Document) htmlSection {
 	case r.Subject == compare.Proof:
 		t.Caption, total = "All proofs", len(d.Batches)
 		t.Head = htmlColumns("Side", "Batch#", "Time, s#", "Time, ms#", "Gas#", "Transactions#", "Blocks#")
+		if d.Single {
+			t.Head = t.Head[1:]
+		}
 		t.Rows = d.Batches[:min(total, htmlRowLimit)]
 	case r.Groups != nil:
 		total = max(len(r.Groups.MS[0]), len(r.Groups.MS[1]))

@@ -124,6 +124,9 @@ func sides(sign string) []htmlKey {
 func (s *htmlSeries) latencies() *htmlFigure {
 	unit := s.res.Subject.Unit()
 	f := &htmlFigure{ID: "times", Title: sentence(s.what()) + " of each " + unit, Wide: true, Caption: "Both sides, in order of " + unit + " number."}
+	if single(s.res) {
+		f.Caption = "In order of " + unit + " number."
+	}
 	x := unit + " number"
 	if !s.numbered {
 		x = "place in the input"
@@ -177,6 +180,9 @@ func (s *htmlSeries) against(id, title, name, unit string, scale float64, x [2][
 		}
 	}
 	f.Caption = "Whether large " + s.res.Subject.Units() + " differ more than small ones."
+	if single(s.res) {
+		f.Caption = "A proof has a fixed cost and one that grows with the batch."
+	}
 	f.scatter(s, id, scaled, name+", "+unit, scale, chart.ByBoth)
 	return f
 }
@@ -192,6 +198,9 @@ func (f *htmlFigure) scatter(s *htmlSeries, id string, x [2][]float64, label str
 	}
 	p.Desc = fmt.Sprintf("Baseline: %d values, median %s. Test: %d values, median %s.",
 		len(s.ms[0]), s.median(0), len(s.ms[1]), s.median(1))
+	if single(s.res) {
+		p.Desc = fmt.Sprintf("%d values, median %s.", len(s.ms[0]), s.median(0))
+	}
 	many := max(len(s.ms[0]), len(s.ms[1])) > pointLimit
 	if many {
 		goal := groupGoal
@@ -200,7 +209,9 @@ func (f *htmlFigure) scatter(s *htmlSeries, id string, x [2][]float64, label str
 		}
 		f.groupedScatter(&p, s, x, label, goal)
 	} else {
-		f.Key = sides("dot")
+		if !single(s.res) {
+			f.Key = sides("dot")
+		}
 		few := ""
 		if max(len(x[0]), len(x[1])) <= fewPoints {
 			few = " few"
@@ -212,6 +223,12 @@ func (f *htmlFigure) scatter(s *htmlSeries, id string, x [2][]float64, label str
 			p.Layers = append(p.Layers, chart.Dots{Class: string(sample.Sides[side]) + few, X: x[side], Y: s.scaled(side)})
 		}
 		p.Marks = s.marks(x, label, id != "times")
+	}
+	if id == "gas" && low > 0 && low < high {
+		p.Layers = append(p.Layers, s.fitLines(low, high)...)
+		if note := s.fitNote(); note != "" {
+			f.note(note)
+		}
 	}
 	f.Plot = p.HTML()
 }
@@ -280,7 +297,11 @@ func (s *htmlSeries) marks(x [2][]float64, label string, show bool) []chart.Mark
 		}
 		for _, p := range places {
 			m.X, m.Y = append(m.X, x[p.side][p.i]), append(m.Y, s.ms[p.side][p.i]/s.scale)
-			m.Text += fmt.Sprintf(", %s %s", sample.Sides[p.side], s.text(s.ms[p.side][p.i]))
+			if single(s.res) {
+				m.Text += ", " + s.text(s.ms[p.side][p.i])
+			} else {
+				m.Text += fmt.Sprintf(", %s %s", sample.Sides[p.side], s.text(s.ms[p.side][p.i]))
+			}
 			if show {
 				m.Text += fmt.Sprintf(" (%s %.4g)", label, x[p.side][p.i])
 			}

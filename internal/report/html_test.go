@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"regexp"
@@ -173,6 +174,7 @@ func elements(t *testing.T, page []byte) []*element {
 // The page needs nothing but itself, names its parts once, and can be heard.
 func TestHTML_structure(t *testing.T) {
 	runs := cases()
+	maps.Copy(runs, provingCases(t))
 	for name, r := range htmlCases(t) {
 		runs[name] = r
 	}

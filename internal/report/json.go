@@ -165,6 +165,7 @@ type jsonReport struct {
 	Baseline jsonSide            `json:"baseline"`
 	Test     jsonSide            `json:"test"`
 	Batches  *jsonBatches        `json:"batches"`
+	Proving  *jsonProving        `json:"proving,omitempty"`
 	Inputs   *[2]jsonInput       `json:"inputs"`
 
 	Observations []string        `json:"observations"`
@@ -192,7 +193,7 @@ func jsonOf(r *Run) *jsonReport {
 
 		Parity: parityOf(res.Parity), Excluded: excludedOf(res.Excluded),
 		Baseline: sideOf(r, lost[0], 0), Test: sideOf(r, lost[1], 1),
-		Batches: batchesOf(res), Inputs: inputsOf(res.Inputs),
+		Batches: batchesOf(res), Proving: provingOf(res), Inputs: inputsOf(res.Inputs),
 
 		Observations: listOf(words.Observations), Conclusion: words.Conclusion, Method: listOf(words.Method),
 		Warnings: listOf(slices.Concat(differences(r), res.Warnings, r.Warnings)),

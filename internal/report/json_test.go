@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"reflect"
@@ -95,6 +96,7 @@ func jsonCases(t testing.TB) map[string]*Run {
 	all["imported"] = importedRun(t, compare.Import{}, table(1, 100, 90, 1, false), table(1, 102, 90, 1.2, false))
 	all["proofs-paired"] = importedRun(t, compare.Import{SameBatches: true}, table(1, 1, 12, 1, true), table(1, 1, 12, 0.9, true))
 	all["proofs-unpaired"] = importedRun(t, compare.Import{}, table(1, 1, 25, 1, true), table(2, 1, 30, 0.9, true))
+	maps.Copy(all, provingCases(t))
 	return all
 }
 
@@ -138,7 +140,7 @@ func TestJSON_promised(t *testing.T) {
 				t.Errorf("%s: %s is null", name, path)
 			}
 		}
-		if ratio := at(t, v, "effect.ratio"); (ratio == nil) != (v["outcome"] == "invalid") {
+		if ratio := at(t, v, "effect.ratio"); (ratio == nil) != (v["outcome"] == "invalid" || v["outcome"] == "no verdict") {
 			t.Errorf("%s: the ratio is %v, the outcome %v", name, ratio, v["outcome"])
 		}
 	}

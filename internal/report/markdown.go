@@ -28,8 +28,14 @@ func Markdown(w io.Writer, r *Run) error {
 	for _, row := range d.Session {
 		fmt.Fprintf(&b, "| **%s** | %s |\n", row[0], cell(row[1]))
 	}
-	markdownTables(&b, d)
-	b.WriteString("\n### Observations\n\n")
+	if d.Single {
+		markdownOfOne(&b, d)
+	} else {
+		markdownTables(&b, d)
+	}
+	if len(d.Observations) > 0 {
+		b.WriteString("\n### Observations\n\n")
+	}
 	for _, o := range d.Observations {
 		fmt.Fprintf(&b, "- %s\n", cell(o))
 	}
@@ -66,16 +72,11 @@ func markdownDetails(b *strings.Builder, d *Document) {
 		body()
 		b.WriteString("\n</details>\n")
 	}
-	if len(d.Batches) > 0 {
-		fold("Proving Results", func() {
-			b.WriteString("| Side | Batch | Time (s) | Time (ms) | Gas Used | Tx Count | Blocks |\n|------|------:|---------:|----------:|---------:|---------:|-------:|\n")
-			for _, row := range d.Batches[:min(len(d.Batches), maxBatchRows)] {
-				fmt.Fprintf(b, "| %s |\n", strings.Join(row, " | "))
-			}
-			if n := len(d.Batches) - maxBatchRows; n > 0 {
-				fmt.Fprintf(b, "\n%d more batches are in the CSV report.\n", n)
-			}
-		})
+	if len(d.Batches) > 0 && !d.Single {
+		fold("Proving Results", func() { markdownBatches(b, d) })
+	}
+	if len(d.Left) > 0 {
+		fold("Attempts that do not count", func() { markdownLeft(b, d) })
 	}
 	if len(d.Excluded) > 0 {
 		fold("What is not compared, and why", func() {
@@ -90,6 +91,50 @@ func markdownDetails(b *strings.Builder, d *Document) {
 			fmt.Fprintf(b, "- %s\n", cell(m))
 		}
 	})
+}
+
+// markdownOfOne writes the two tables of numbers of one side, as the Results
+// Template has them.
+func markdownOfOne(b *strings.Builder, d *Document) {
+	b.WriteString("\n### Proving Results\n\n")
+	markdownBatches(b, d)
+	b.WriteString("\n### Summary\n\n| Metric | Value |\n|--------|------:|\n")
+	for _, row := range d.Comparison {
+		fmt.Fprintf(b, "| **%s** | %s |\n", row[0], row[1])
+	}
+}
+
+// markdownBatches writes the table of proofs.
+func markdownBatches(b *strings.Builder, d *Document) {
+	if !d.Single {
+		b.WriteString("| Side | Batch | Time (s) | Time (ms) | Gas Used | Tx Count | Blocks |\n|------|------:|---------:|----------:|---------:|---------:|-------:|\n")
+	} else {
+		b.WriteString("| Batch | Time (s) | Time (ms) | Gas Used | Tx Count | Blocks |\n|------:|---------:|----------:|---------:|---------:|-------:|\n")
+	}
+	for _, row := range d.Batches[:min(len(d.Batches), maxBatchRows)] {
+		fmt.Fprintf(b, "| %s |\n", strings.Join(row, " | "))
+	}
+	if n := len(d.Batches) - maxBatchRows; n > 0 {
+		fmt.Fprintf(b, "\n%d more batches are in the CSV report.\n", n)
+	}
+}
+
+// markdownLeft writes the attempts that do not count.
+func markdownLeft(b *strings.Builder, d *Document) {
+	if !d.Single {
+		b.WriteString("| Side | Batch | Attempt | Time (s) | Reason |\n|------|------:|--------:|---------:|--------|\n")
+	} else {
+		b.WriteString("| Batch | Attempt | Time (s) | Reason |\n|------:|--------:|---------:|--------|\n")
+	}
+	for _, row := range d.Left[:min(len(d.Left), maxBatchRows)] {
+		for _, text := range row {
+			fmt.Fprintf(b, "| %s ", cell(text))
+		}
+		b.WriteString("|\n")
+	}
+	if n := len(d.Left) - maxBatchRows; n > 0 {
+		fmt.Fprintf(b, "\n%d more attempts are in the CSV report.\n", n)
+	}
 }
 
 // markup is what could end a table cell or start markup; program versions and

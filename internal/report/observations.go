@@ -17,6 +17,9 @@ import (
 
 // observations are generated, each with its evidence.
 func observations(r *Run) []string {
+	if r.Result.Proving != nil {
+		return provingObservations(r)
+	}
 	var o []string
 	add := func(s string) {
 		if s != "" {

@@ -23,6 +23,9 @@ func utc(t time.Time) string {
 // session is the Test Session Info of the Results Template of the workflow
 // that made the measurements.
 func session(r *Run) [][2]string {
+	if r.Result.Proving != nil && r.Result.Inputs == nil {
+		return proofSession(r)
+	}
 	if in := r.Result.Inputs; in != nil {
 		return inputs(r)
 	}
@@ -61,6 +64,9 @@ func inputs(r *Run) [][2]string {
 		return fmt.Sprintf("%s (%s, %s in %s)", i.Name, i.Kind, count(i.Values, "value"), count(i.Lines, "line"))
 	}
 	rows := [][2]string{{"Baseline", describe(in[0])}, {"Test", describe(in[1])}}
+	if single(r.Result) {
+		rows = [][2]string{{"Input", describe(in[0])}}
+	}
 	if r.Result.Subject == compare.Proof {
 		return append(rows, [][2]string{
 			{"Date", dash}, {"Server", dash}, {"Backend", dash}, {"GPU", dash},
@@ -132,7 +138,11 @@ func comparison(r *compare.Result) [][4]string {
 		add("Standard deviation", a.SD, b.SD, false)
 	}
 	if r.Subject == compare.Proof {
-		return append(rows, work(r)...)
+		held := work(r)
+		if r.Proving != nil {
+			held = append(slices.DeleteFunc(held, func(row [4]string) bool { return row[1] == dash && row[2] == dash }), provingRows(r)...)
+		}
+		return append(rows, held...)
 	}
 	return append(rows, [4]string{"Block Range", span(r, 0), span(r, 1), dash})
 }
@@ -194,7 +204,11 @@ func batches(r *compare.Result) [][]string {
 	var rows [][]string
 	for side, name := range [2]string{"baseline", "test"} {
 		for _, b := range r.Batches[side] {
-			rows = append(rows, []string{name, fmt.Sprint(b.Number), fmt.Sprintf("%.3f", b.MS/1e3), fmt.Sprintf("%.0f", b.MS),
+			number := fmt.Sprint(b.Number)
+			if b.Session > 0 { // numbers begin again in every session
+				number = fmt.Sprintf("%d/%d", b.Session, b.Number)
+			}
+			rows = append(rows, []string{name, number, fmt.Sprintf("%.3f", b.MS/1e3), fmt.Sprintf("%.0f", b.MS),
 				known(b.Gas), known(uint64(b.Txs)), known(uint64(b.Blocks))})
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/verdict-bench/verdict/internal/compare"
 )
 
 // textWidth is the widest line of the text report.
@@ -15,6 +17,9 @@ func Text(w io.Writer, r *Run) error {
 	r = cleaned(r)
 	d := compose(r)
 	var b strings.Builder
+	if d.Single {
+		return textOfOne(w, r, d)
+	}
 	b.WriteString(hang("VERDICT: ", d.Headline))
 	b.WriteString(wrap(d.Effect, "  "))
 	for _, reason := range d.Reasons {
@@ -27,6 +32,35 @@ func Text(w io.Writer, r *Run) error {
 		fmt.Fprintf(&b, "  %s %s %s %s\n", pad(row[0], -22), pad(row[1], 19), pad(row[2], 19), pad(row[3], 12))
 	}
 	b.WriteString(wrap(signOfSides, "  "))
+	writeContext(&b, r, d, "Not compared")
+	writeBatches(&b, d)
+	return writeEnd(w, &b, r)
+}
+
+// textOfOne writes the report of one side, which has no verdict.
+func textOfOne(w io.Writer, r *Run, d *Document) error {
+	var b strings.Builder
+	head := "PROVED: "
+	if r.Result.Verdict.Outcome == compare.Invalid {
+		head = "VERDICT: "
+	}
+	b.WriteString(hang(head, d.Headline))
+	b.WriteString(wrap(d.Effect, "  "))
+	for _, reason := range d.Reasons {
+		b.WriteString(wrap(reason, "  "))
+	}
+	writeBatches(&b, d)
+	b.WriteString("\nSummary\n")
+	for _, row := range d.Comparison {
+		b.WriteString(hang(fmt.Sprintf("  %s  ", pad(row[0], -22)), row[1]))
+	}
+	writeContext(&b, r, d, "Not counted")
+	return writeEnd(w, &b, r)
+}
+
+// writeContext writes what stands around the numbers; left is the title of what
+// is left out.
+func writeContext(b *strings.Builder, r *Run, d *Document, left string) {
 	b.WriteString("\nTest session\n")
 	for _, row := range d.Session {
 		if row[1] != dash { // what imported files do not say
@@ -34,7 +68,7 @@ func Text(w io.Writer, r *Run) error {
 		}
 	}
 	if len(d.Excluded) > 0 {
-		b.WriteString("\nNot compared\n")
+		b.WriteString("\n" + left + "\n")
 		for _, e := range d.Excluded {
 			reason := e.Reason
 			if which := listed(e); which != "" {
@@ -43,15 +77,20 @@ func Text(w io.Writer, r *Run) error {
 			b.WriteString(hang(fmt.Sprintf("  %6d  ", e.Count), reason))
 		}
 	}
-	b.WriteString("\nObservations\n")
+	if len(d.Observations) > 0 {
+		b.WriteString("\nObservations\n")
+	}
 	for _, o := range d.Observations {
 		b.WriteString(hang("  - ", o))
 	}
 	b.WriteString("\nConclusion\n")
 	b.WriteString(wrap(d.Conclusion, "  "))
-	writeBatches(&b, d.Batches)
+}
+
+// writeEnd ends the report with the place of the run.
+func writeEnd(w io.Writer, b *strings.Builder, r *Run) error {
 	if r.Dir != "" {
-		fmt.Fprintf(&b, "\nrun: %s\n", r.Dir)
+		fmt.Fprintf(b, "\nrun: %s\n", r.Dir)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -71,15 +110,25 @@ func writeEffects(b *strings.Builder, effects []Measure) {
 }
 
 // writeBatches writes the table of proofs.
-func writeBatches(b *strings.Builder, rows [][]string) {
+func writeBatches(b *strings.Builder, d *Document) {
+	rows := d.Batches
 	if len(rows) == 0 {
 		return
 	}
 	line := func(cells ...string) {
-		fmt.Fprintf(b, "  %-8s %8s %10s %10s %14s %8s %8s\n", cells[0], cells[1], cells[2], cells[3], cells[4], cells[5], cells[6])
+		if !d.Single {
+			fmt.Fprintf(b, "  %-8s", cells[0])
+			cells = cells[1:]
+		}
+		fmt.Fprintf(b, " %8s %10s %10s %14s %8s %8s\n", cells[0], cells[1], cells[2], cells[3], cells[4], cells[5])
 	}
-	b.WriteString("\nProofs\n")
-	line("Side", "Batch", "Time (s)", "Time (ms)", "Gas Used", "Tx Count", "Blocks")
+	head := []string{"Side", "Batch", "Time (s)", "Time (ms)", "Gas Used", "Tx Count", "Blocks"}
+	title := "Proofs"
+	if d.Single {
+		head, title = head[1:], "Proving results"
+	}
+	b.WriteString("\n" + title + "\n")
+	line(head...)
 	for i, r := range rows {
 		if i == maxBatchRows {
 			fmt.Fprintf(b, "  … %d more: --format csv has them all\n", len(rows)-i)

@@ -21,6 +21,10 @@ const (
 // Attempt is one attempt of a prover at one batch, as the prover's own log, or a
 // replaying coordinator, saw it. Every attempt is kept; which of them count is
 // decided by the comparison. Durations are nanoseconds.
+//
+// It is written when it is over, and once more if it was accepted and then
+// turns out to be rejected: the last record of a side, session, batch and number
+// counts.
 type Attempt struct {
 	Side    Side   `json:"side,omitempty"`
 	Host    string `json:"host,omitempty"`
@@ -64,10 +68,12 @@ type Attempt struct {
 // Batch is what is known of one batch of an L2. It is written again whenever
 // more is known; the last record of a number counts.
 type Batch struct {
-	Side       Side   `json:"side,omitempty"`
-	Host       string `json:"host,omitempty"`
-	Session    int    `json:"session,omitempty"`
-	Number     uint64 `json:"number"`
+	Side    Side   `json:"side,omitempty"`
+	Host    string `json:"host,omitempty"`
+	Session int    `json:"session,omitempty"`
+	Number  uint64 `json:"number"`
+	// FirstBlock is 0, which no batch holds, while only the metrics page told of
+	// the batch: GasUsed, Transactions and Deposits are unknown then.
 	FirstBlock uint64 `json:"first_block"`
 	LastBlock  uint64 `json:"last_block"`
 	// GasUsed and Transactions are sums over its blocks, by RPC. Deposits are
@@ -136,8 +142,9 @@ type GPU struct {
 	SMClockMHz         *float64 `json:"sm_clock_mhz,omitempty"`
 	MemoryClockMHz     *float64 `json:"memory_clock_mhz,omitempty"`
 	// Throttle are the active reasons for a lower clock, by nvidia-smi's names
-	// ("sw_power_cap"), being idle aside; nil where the driver does not tell.
-	Throttle []string `json:"throttle,omitempty"`
+	// ("sw_power_cap"), being idle aside; nil where the driver does not tell,
+	// empty where it tells of none.
+	Throttle []string `json:"throttle,omitzero"`
 }
 
 // NoticeKind says what a notice is about.
@@ -159,6 +166,9 @@ const (
 	NoMetrics NoticeKind = "no-metrics"
 	// NoGPU: nvidia-smi is absent or failed.
 	NoGPU NoticeKind = "no-gpu"
+	// LogCut: a log that was followed became shorter or was replaced, so that
+	// something of it may be missing.
+	LogCut NoticeKind = "log-cut"
 	// ProverStarted: a prover process started to ask for batches.
 	ProverStarted NoticeKind = "prover-started"
 )
