@@ -21,20 +21,21 @@ var layers = [][]string{
 	{"internal/cli"},
 	{"internal/report", "internal/tui"},
 	{"internal/bench", "internal/prove"},
-	{"internal/l1", "internal/sequencer", "internal/prover", "internal/observe"},
+	{"internal/l1", "internal/sequencer", "internal/prover", "internal/observe", "internal/journal"},
 	{"internal/collect", "internal/drive", "internal/devnet", "internal/store", "internal/host", "internal/setup", "internal/send", "internal/beacon", "internal/inspect", "internal/coordinator"},
 	{"internal/stateless", "internal/batch", "internal/load", "internal/genesis", "internal/witness", "internal/ethrpc", "internal/chaintest"},
 	{"internal/plan", "internal/compare", "internal/doctor"},
 	{"internal/program"},
 	{"internal/spec", "internal/intake"},
 	{"internal/stat"},
-	{"internal/sample", "internal/fault", "internal/scripttest", "internal/sshdtest", "internal/contract", "internal/chart", "internal/shell", "internal/proverlog"},
+	{"internal/sample", "internal/fault", "internal/scripttest", "internal/sshdtest", "internal/contract", "internal/chart", "internal/shell", "internal/proverlog", "internal/jsonstream", "internal/tracelog"},
 }
 
 // sideways are the imports within a layer, each with its reason.
 var sideways = map[string]string{
 	"internal/witness → internal/ethrpc":    "a JSON-RPC error inside an answer keeps its type",
 	"internal/stateless → internal/witness": "it verifies what witness decodes",
+	"internal/proverlog → internal/sample":  "the attempts in a log are those of a samples file",
 	"internal/stateless → internal/genesis": "the local chain's configuration",
 	"internal/stateless → internal/ethrpc":  "a block answer can be a JSON-RPC error",
 	"internal/load → internal/genesis":      "the accounts of the local chain",
@@ -64,7 +65,7 @@ var heavy = map[string][]string{
 }
 
 // pure packages see no clock, network, files or unseeded randomness.
-var pure = []string{"internal/sample", "internal/chart", "internal/stat", "internal/compare", "internal/plan", "internal/spec", "internal/doctor"}
+var pure = []string{"internal/sample", "internal/proverlog", "internal/chart", "internal/stat", "internal/compare", "internal/plan", "internal/spec", "internal/doctor"}
 
 // impure are the packages and functions that make one impure.
 var impure = []string{"os", "net", "net/http", "crypto/rand", "time.Now", "time.Sleep", "time.After", "os/exec"}

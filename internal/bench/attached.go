@@ -10,6 +10,7 @@ import (
 	"github.com/verdict-bench/verdict/internal/collect"
 	"github.com/verdict-bench/verdict/internal/ethrpc"
 	"github.com/verdict-bench/verdict/internal/fault"
+	"github.com/verdict-bench/verdict/internal/journal"
 	"github.com/verdict-bench/verdict/internal/sample"
 )
 
@@ -85,7 +86,7 @@ func (h *heads) next(ctx context.Context, note func(string, time.Duration)) (tar
 			return target{}, h.impatient(waited)
 		}
 		note(h.waitingFor(), waited)
-		if err := pause(ctx, h.pollPause()); err != nil {
+		if err := journal.Pause(ctx, h.pollPause()); err != nil {
 			return target{}, err
 		}
 	}
@@ -179,7 +180,7 @@ func (h *heads) common(ctx context.Context) (t target, ok bool, err error) {
 	}
 	t, known := h.target(h.height)
 	if wait := h.settle - time.Since(latest(t.seen)); known && wait > 0 {
-		if err := pause(ctx, wait); err != nil {
+		if err := journal.Pause(ctx, wait); err != nil {
 			return t, false, err
 		}
 	}
@@ -320,18 +321,6 @@ func latest(times [2]time.Time) time.Time {
 		return times[0]
 	}
 	return times[1]
-}
-
-// pause waits for d or until ctx ends.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // close records the gap of a side that is still down.

@@ -16,6 +16,7 @@ import (
 	"github.com/verdict-bench/verdict/internal/fault"
 	"github.com/verdict-bench/verdict/internal/host"
 	"github.com/verdict-bench/verdict/internal/inspect"
+	"github.com/verdict-bench/verdict/internal/journal"
 	"github.com/verdict-bench/verdict/internal/plan"
 	"github.com/verdict-bench/verdict/internal/sample"
 	"github.com/verdict-bench/verdict/internal/shell"
@@ -47,7 +48,7 @@ type away struct {
 	began bool
 }
 
-// awayState is the content of StateName of such a run.
+// awayState is the content of the state file of such a run.
 type awayState struct {
 	V int `json:"v"`
 	// Dir is the run's directory on the host.
@@ -71,7 +72,7 @@ func witnessAway(ctx context.Context, o Options) error {
 	if a.Servers.Stop {
 		return a.end(ctx)
 	}
-	if err = withCause(ctx, a.carry(ctx)); err == nil {
+	if err = journal.WithCause(ctx, a.carry(ctx)); err == nil {
 		return a.finish(nil)
 	}
 	var ended *host.ExitError
@@ -79,7 +80,7 @@ func witnessAway(ctx context.Context, o Options) error {
 	case !a.began || errors.As(err, &ended):
 		// Nothing of this run goes on there.
 	case ctx.Err() == nil && host.Lost(err):
-		return a.goesOn(err, fmt.Sprintf("the run on %s goes on", a.host.Name()), "follow it again")
+		return journal.GoesOn(a.Run, "verdict witness", a.Servers.Again, err, fmt.Sprintf("the run on %s goes on", a.host.Name()), "follow it again")
 	default:
 		_, failure := a.stop(context.WithoutCancel(ctx))
 		err = errors.Join(err, failure)
@@ -95,21 +96,23 @@ func (a *away) end(ctx context.Context) error {
 	if !whole {
 		reason = fault.Newf(fault.Interrupted, "the run was ended with --stop")
 	}
-	err = withCause(ctx, err)
+	err = journal.WithCause(ctx, err)
 	return errors.Join(err, a.finish(errors.Join(reason, err)))
 }
 
 // open prepares the run directory, or reads what an earlier process left.
 func (a *away) open() error {
 	if !a.Servers.Resume {
-		a.state = awayState{V: 1, Dir: a.newRemoteDir()}
-		return errors.Join(a.prepare(), a.Run.WriteJSON(StateName, a.state))
+		a.state = awayState{V: 1, Dir: journal.NewRemoteDir(a.Run)}
+		return errors.Join(a.prepare(), a.Run.WriteJSON(journal.StateName, a.state))
 	}
 	a.began = true
-	if err := a.readState(&a.state); err != nil {
+	if err := journal.ReadState(a.Run, &a.state, &a.manifest); err != nil {
 		return fault.Newf(fault.Usage, "the run cannot be taken up again: %w", err).Hint("start a new one")
 	}
-	return a.readRecords()
+	var err error
+	a.records, err = journal.ReadRecords(a.Run)
+	return err
 }
 
 // carry does all steps of the plan but the report.
@@ -146,7 +149,7 @@ func (a *away) step(ctx context.Context, id string, do func() (detail string, er
 	a.Progress(Progress{Phase: id})
 	detail, err := do()
 	if err != nil {
-		return errors.Join(err, a.Run.Journal(id, store.Failed, firstLine(withCause(ctx, err))))
+		return errors.Join(err, a.Run.Journal(id, store.Failed, journal.FirstLine(journal.WithCause(ctx, err))))
 	}
 	return a.Run.Journal(id, store.Done, detail)
 }
@@ -171,7 +174,7 @@ func (a *away) start(ctx context.Context, program string) (detail string, err er
 			argv = append(argv, s.Argv...)
 		}
 	}
-	argv = remoteArgv(argv, program, a.state.Dir, nil)
+	argv = journal.Argv(argv, program, a.state.Dir, nil)
 	var id host.Identity
 	err = a.retry(ctx, func(ctx context.Context) (err error) {
 		if err = a.host.Put(ctx, filepath.Join(a.Run.Dir(), thereName(store.SpecName)), a.state.Dir+"/"+store.SpecName, 0o600); err != nil {
@@ -211,7 +214,7 @@ func (a *away) follow(ctx context.Context) (host.State, error) {
 		if err != nil || state.Phase != host.Running {
 			return state, err
 		}
-		if err := pause(ctx, awayPoll); err != nil {
+		if err := journal.Pause(ctx, awayPoll); err != nil {
 			return state, err
 		}
 	}
@@ -234,10 +237,10 @@ func (a *away) look(ctx context.Context) error {
 // there yet.
 func (a *away) readFrom(ctx context.Context, name string, offset int64) (lines []byte, err error) {
 	err = a.retry(ctx, func(ctx context.Context) (err error) {
-		lines, err = written(ctx, a.host, a.state.Dir+"/run/"+name, offset)
+		lines, err = journal.Written(ctx, a.host, a.state.Dir+"/run/"+name, offset)
 		return err
 	})
-	return wholeLines(lines), err
+	return journal.WholeLines(lines), err
 }
 
 // readJournal takes the events there into the journal here. Its planned steps
@@ -258,7 +261,7 @@ func (a *away) readJournal(ctx context.Context) error {
 		return a.Run.Journal(e.Step, e.Event, e.Detail)
 	})
 	a.state.Journal += int64(len(lines))
-	return errors.Join(err, a.Run.WriteJSON(StateName, a.state))
+	return errors.Join(err, a.Run.WriteJSON(journal.StateName, a.state))
 }
 
 // readSamples copies the samples of a side, byte for byte: the length of what is

@@ -17,6 +17,7 @@ import (
 	"github.com/verdict-bench/verdict/internal/compare"
 	"github.com/verdict-bench/verdict/internal/fault"
 	"github.com/verdict-bench/verdict/internal/host"
+	"github.com/verdict-bench/verdict/internal/journal"
 	"github.com/verdict-bench/verdict/internal/plan"
 	"github.com/verdict-bench/verdict/internal/sample"
 	"github.com/verdict-bench/verdict/internal/spec"
@@ -113,7 +114,7 @@ func Witness(ctx context.Context, o Options) error {
 	if err == nil {
 		err = r.steps(ctx)
 	}
-	err = errors.Join(withCause(ctx, err), r.cleanUp(), r.removeTemp())
+	err = errors.Join(journal.WithCause(ctx, err), r.cleanUp(), r.removeTemp())
 	return errors.Join(err, r.finish(err))
 }
 
@@ -121,50 +122,18 @@ func newRunner(o Options) *runner {
 	return &runner{Options: o, local: host.NewChildren(), orders: newOrders(o.Spec.Seed)}
 }
 
-// withCause replaces a bare cancellation by why it was cancelled.
-func withCause(ctx context.Context, err error) error {
-	switch {
-	case err == nil || ctx.Err() == nil:
-		return err
-	case errors.Is(err, context.Canceled):
-		return context.Cause(ctx)
-	}
-	return errors.Join(context.Cause(ctx), err)
-}
-
 // prepare stores what the run is going to do.
 func (r *runner) prepare() error {
-	fp := host.ThisMachine()
+	here := journal.ThisMachine()
 	r.manifest = store.Manifest{
 		V: store.ManifestVersion, Workflow: r.Spec.Workflow, State: store.Running,
 		Started: r.Now().UTC(), SpecHash: r.Plan.SpecHash, PlanHash: r.Plan.Hash(),
-		Program: r.Version,
-		Environment: store.Environment{
-			Hostname: fp.Hostname, OS: fp.OS, Kernel: fp.Kernel, CPU: fp.CPU, CPUs: fp.CPUs,
-			MemoryBytes: fp.MemoryBytes, Go: goVersion(), LoadAverage: fp.LoadAverage,
-		},
+		Program: r.Version, Environment: here,
 	}
 	for i, side := range sample.Sides {
-		r.manifest.Sides[i] = store.Side{Side: side, Host: fp.Hostname, Collector: fp.Hostname}
+		r.manifest.Sides[i] = store.Side{Side: side, Host: here.Hostname, Collector: here.Hostname}
 	}
-	if err := r.Run.Write(store.SpecName, r.SpecYAML); err != nil {
-		return err
-	}
-	if err := r.Run.WriteJSON(store.PlanName, struct {
-		plan.Plan
-		Hash string `json:"hash"`
-	}{r.Plan, r.Plan.Hash()}); err != nil {
-		return err
-	}
-	if err := r.Run.WriteJSON(store.StartName, r.manifest); err != nil {
-		return err
-	}
-	for _, s := range r.Plan.Steps {
-		if err := r.Run.Journal(s.ID, store.Planned, s.Purpose); err != nil {
-			return err
-		}
-	}
-	return nil
+	return journal.Begin(r.Run, r.SpecYAML, r.Plan, r.manifest)
 }
 
 // steps carries out the plan, step by step, and stops at the first failure.
@@ -182,7 +151,7 @@ func (r *runner) steps(ctx context.Context) error {
 		r.Progress(Progress{Phase: s.ID})
 		detail, err := r.do(ctx, s)
 		if err != nil {
-			return errors.Join(err, r.Run.Journal(s.ID, store.Failed, withCause(ctx, err).Error()))
+			return errors.Join(err, r.Run.Journal(s.ID, store.Failed, journal.WithCause(ctx, err).Error()))
 		}
 		if err := r.Run.Journal(s.ID, store.Done, detail); err != nil {
 			return err
@@ -260,7 +229,7 @@ func (r *runner) removeTemp() error {
 func (r *runner) finish(failure error) error {
 	r.manifest.State, r.manifest.Ended = store.Complete, r.Now().UTC()
 	if failure != nil {
-		r.manifest.State, r.manifest.Reason = store.Incomplete, firstLine(failure)
+		r.manifest.State, r.manifest.Reason = store.Incomplete, journal.FirstLine(failure)
 	}
 	if !r.measured() && failure != nil {
 		// Nothing was measured, so there is nothing to report.
@@ -276,7 +245,7 @@ func (r *runner) finish(failure error) error {
 		err = r.Report(r.manifest, result)
 	}
 	if err != nil {
-		return errors.Join(err, r.Run.Journal(plan.Report, store.Failed, firstLine(err)))
+		return errors.Join(err, r.Run.Journal(plan.Report, store.Failed, journal.FirstLine(err)))
 	}
 	if err := r.Run.Journal(plan.Report, store.Done, ""); err != nil {
 		return err

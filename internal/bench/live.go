@@ -15,6 +15,7 @@ import (
 	"github.com/verdict-bench/verdict/internal/doctor"
 	"github.com/verdict-bench/verdict/internal/fault"
 	"github.com/verdict-bench/verdict/internal/host"
+	"github.com/verdict-bench/verdict/internal/journal"
 	"github.com/verdict-bench/verdict/internal/plan"
 	"github.com/verdict-bench/verdict/internal/program"
 	"github.com/verdict-bench/verdict/internal/sample"
@@ -22,10 +23,6 @@ import (
 	"github.com/verdict-bench/verdict/internal/spec"
 	"github.com/verdict-bench/verdict/internal/store"
 )
-
-// StateName is the file in the run directory that says how far a live run is,
-// beside the journal: what a later process needs to go on with it.
-const StateName = "state.json"
 
 // Servers is what a live run needs beside the options of every run.
 type Servers struct {
@@ -79,7 +76,7 @@ type live struct {
 	shown map[string]bool
 }
 
-// liveState is the content of StateName.
+// liveState is the content of the state file.
 type liveState struct {
 	V int `json:"v"`
 	// Dir is the run's directory on both servers.
@@ -144,7 +141,7 @@ func witnessLive(ctx context.Context, o Options) error {
 	case o.Servers.Stop:
 		return l.end(ctx)
 	}
-	err = withCause(ctx, l.walk(ctx))
+	err = journal.WithCause(ctx, l.walk(ctx))
 	switch {
 	case err == nil:
 	case ctx.Err() != nil || l.began && l.unreached(err):
@@ -170,13 +167,13 @@ func (l *live) open() error {
 			return err
 		}
 		l.state = liveState{
-			V: 1, Dir: l.newRemoteDir(),
+			V: 1, Dir: journal.NewRemoteDir(l.Run),
 			Approved: map[string]string{}, Started: map[string]string{}, Builds: map[string]program.Built{},
 			Sessions: make([]sessionState, len(l.sessions)),
 		}
 		return l.save(func(*liveState) {})
 	}
-	if err := l.readState(&l.state); err != nil {
+	if err := journal.ReadState(l.Run, &l.state, &l.manifest); err != nil {
 		var missing *fs.PathError
 		if errors.As(err, &missing) && errors.Is(err, fs.ErrNotExist) {
 			return fault.Newf(fault.Usage, "the run ended before it had begun: it has no %s", filepath.Base(missing.Path)).
@@ -185,31 +182,16 @@ func (l *live) open() error {
 		return err
 	}
 	if len(l.state.Sessions) != len(l.sessions) {
-		return fmt.Errorf("%s speaks of %d sessions, the spec of %d", StateName, len(l.state.Sessions), len(l.sessions))
+		return fmt.Errorf("%s speaks of %d sessions, the spec of %d", journal.StateName, len(l.state.Sessions), len(l.sessions))
 	}
 	events, err := l.Run.Events()
 	for _, e := range events {
 		l.done[e.Step] = e.Event == store.Done
 		l.tried[e.Step] = l.tried[e.Step] || e.Event == store.Started
 	}
-	return errors.Join(err, l.readRecords())
-}
-
-// readRecords takes up the samples that are there.
-func (r *runner) readRecords() error {
-	for i, side := range sample.Sides {
-		_, err := store.ReadLines(filepath.Join(r.Run.Dir(), store.SamplesName(side)), func(rec sample.Record) error {
-			if err := store.CheckRecord(rec); err != nil {
-				return err
-			}
-			r.records[i] = append(r.records[i], rec)
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	records, failure := journal.ReadRecords(l.Run)
+	l.records = records
+	return errors.Join(err, failure)
 }
 
 // save changes the state and writes it.
@@ -217,7 +199,7 @@ func (l *live) save(change func(*liveState)) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	change(&l.state)
-	return l.Run.WriteJSON(StateName, l.state)
+	return l.Run.WriteJSON(journal.StateName, l.state)
 }
 
 // walk carries out the plan, group by group.
@@ -315,7 +297,7 @@ func (l *live) journaled(ctx context.Context, s plan.Step, do func() (detail str
 		if s.Host != plan.This {
 			err = onServer(s, err)
 		}
-		return errors.Join(err, l.Run.Journal(s.ID, store.Failed, firstLine(withCause(ctx, err))))
+		return errors.Join(err, l.Run.Journal(s.ID, store.Failed, journal.FirstLine(journal.WithCause(ctx, err))))
 	}
 	return l.Run.Journal(s.ID, store.Done, detail)
 }
@@ -434,7 +416,7 @@ func (l *live) leave(err error) error {
 		// Nothing was started, so nothing goes on.
 		return errors.Join(err, l.finish(err))
 	}
-	return l.goesOn(err, "what was started on the servers goes on", "go on with it")
+	return journal.GoesOn(l.Run, "verdict witness", l.Servers.Again, err, "what was started on the servers goes on", "go on with it")
 }
 
 // stopAll carries out the steps of the plan that stop something, on both servers
@@ -523,7 +505,7 @@ func (l *live) stopping(s plan.Step, requested bool) func(context.Context) error
 
 // end is verdict witness --stop: it ends a run and reports what there is.
 func (l *live) end(ctx context.Context) error {
-	err := withCause(ctx, l.stopAll(ctx, true))
+	err := journal.WithCause(ctx, l.stopAll(ctx, true))
 	reason := error(fault.Newf(fault.Interrupted, "the run was ended with --stop"))
 	if l.measuredAll() {
 		reason = nil

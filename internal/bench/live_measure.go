@@ -14,6 +14,7 @@ import (
 	"github.com/verdict-bench/verdict/internal/compare"
 	"github.com/verdict-bench/verdict/internal/fault"
 	"github.com/verdict-bench/verdict/internal/host"
+	"github.com/verdict-bench/verdict/internal/journal"
 	"github.com/verdict-bench/verdict/internal/plan"
 	"github.com/verdict-bench/verdict/internal/sample"
 	"github.com/verdict-bench/verdict/internal/shell"
@@ -22,8 +23,6 @@ import (
 )
 
 const (
-	// chunk bounds what is read of a samples file at once, in bytes.
-	chunk = 1 << 20
 	// minPoll is the shortest pause between two looks at the samples.
 	minPoll = 300 * time.Millisecond
 	// minQuiet and maxQuiet bound how long a collector may write nothing before
@@ -48,7 +47,7 @@ func (l *live) collect(ctx context.Context, s plan.Step) (detail string, err err
 	j := s.Side.Index()
 	state := l.state.Sessions[s.Session-1]
 	dir := l.state.Dir
-	argv := remoteArgv(s.Argv, l.programs[j], dir, map[string]string{
+	argv := journal.Argv(s.Argv, l.programs[j], dir, map[string]string{
 		plan.Height: fmt.Sprint(state.From), plan.LastHeight: fmt.Sprint(state.Until),
 	})
 	var id host.Identity
@@ -174,7 +173,7 @@ func (st *stretch) read(ctx context.Context, j int, offset int64, out chan<- arr
 		if count > 3 {
 			pace = 3 * time.Since(began) / time.Duration(count)
 		}
-		if pause(ctx, min(max(pace, minPoll), st.Spec.Servers.Poll)) != nil {
+		if journal.Pause(ctx, min(max(pace, minPoll), st.Spec.Servers.Poll)) != nil {
 			return
 		}
 	}
@@ -186,7 +185,7 @@ func (st *stretch) readLines(ctx context.Context, j int, offset int64) ([]byte, 
 	var data []byte
 	path := st.state.Dir + "/" + plan.SamplesOn(st.session.Number)
 	err := st.retry(ctx, j, func(ctx context.Context) (err error) {
-		data, err = written(ctx, st.hosts[j], path, offset)
+		data, err = journal.Written(ctx, st.hosts[j], path, offset)
 		return err
 	})
 	var shrunk *host.ShrunkError
@@ -194,7 +193,7 @@ func (st *stretch) readLines(ctx context.Context, j int, offset int64) ([]byte, 
 		err = fault.Newf(fault.Failed, "%s: %w; a machine that lost its power loses the samples of the last minute", st.serverOf(j).Host, err).
 			Hint("verdict witness --stop %s%s   # end the run and report what is here", shell.Quote(st.Run.Dir()), st.Servers.Again)
 	}
-	return wholeLines(data), err
+	return journal.WholeLines(data), err
 }
 
 // summary ends a session; what an A/A control shows is told.

@@ -15,6 +15,7 @@ import (
 	"github.com/verdict-bench/verdict/internal/fault"
 	"github.com/verdict-bench/verdict/internal/host"
 	"github.com/verdict-bench/verdict/internal/inspect"
+	"github.com/verdict-bench/verdict/internal/journal"
 	"github.com/verdict-bench/verdict/internal/plan"
 	"github.com/verdict-bench/verdict/internal/program"
 	"github.com/verdict-bench/verdict/internal/sample"
@@ -265,7 +266,7 @@ func (l *live) await(ctx context.Context, s plan.Step, id host.Identity) (host.S
 			return state, err
 		}
 		l.Progress(Progress{Phase: s.ID, Note: "on " + s.Host, Waiting: time.Since(since)})
-		if err := pause(ctx, min(time.Since(since)/4+100*time.Millisecond, 5*time.Second)); err != nil {
+		if err := journal.Pause(ctx, min(time.Since(since)/4+100*time.Millisecond, 5*time.Second)); err != nil {
 			return state, errors.Join(err, nil)
 		}
 	}

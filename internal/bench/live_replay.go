@@ -11,6 +11,7 @@ import (
 	"github.com/verdict-bench/verdict/internal/compare"
 	"github.com/verdict-bench/verdict/internal/fault"
 	"github.com/verdict-bench/verdict/internal/intake"
+	"github.com/verdict-bench/verdict/internal/journal"
 	"github.com/verdict-bench/verdict/internal/plan"
 	"github.com/verdict-bench/verdict/internal/program"
 	"github.com/verdict-bench/verdict/internal/sample"
@@ -87,7 +88,7 @@ func (l *live) measureReplay(ctx context.Context, s plan.Step) (detail string, e
 		if pairs >= l.Spec.Blocks {
 			return fmt.Sprintf("%d pairs", pairs), nil
 		}
-		if err := pause(ctx, l.Spec.Servers.Poll); err != nil {
+		if err := journal.Pause(ctx, l.Spec.Servers.Poll); err != nil {
 			return "", err
 		}
 	}
@@ -125,7 +126,7 @@ func (l *live) fetchReplay(ctx context.Context, j int) (more bool, err error) {
 	for offset := info.Size(); ; {
 		var data []byte
 		err := l.retry(ctx, j, func(ctx context.Context) (err error) {
-			data, err = written(ctx, l.hosts[j], l.state.Dir+"/"+program.ReplayLog, offset)
+			data, err = journal.Written(ctx, l.hosts[j], l.state.Dir+"/"+program.ReplayLog, offset)
 			return err
 		})
 		if err != nil || len(data) == 0 {

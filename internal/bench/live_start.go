@@ -12,6 +12,7 @@ import (
 	"github.com/verdict-bench/verdict/internal/doctor"
 	"github.com/verdict-bench/verdict/internal/fault"
 	"github.com/verdict-bench/verdict/internal/host"
+	"github.com/verdict-bench/verdict/internal/journal"
 	"github.com/verdict-bench/verdict/internal/plan"
 	"github.com/verdict-bench/verdict/internal/program"
 	"github.com/verdict-bench/verdict/internal/sample"
@@ -105,7 +106,7 @@ func (l *live) sync(ctx context.Context, s plan.Step) (detail string, err error)
 		}
 		l.lastWait = strings.Join(notes, "; ")
 		l.Progress(Progress{Phase: s.ID, Note: l.lastWait, Waiting: time.Since(since)})
-		if err := pause(limited, min(time.Since(since)/10, 15*time.Second)); err != nil {
+		if err := journal.Pause(limited, min(time.Since(since)/10, 15*time.Second)); err != nil {
 			return "", syncEnd(limited, fmt.Errorf("%w: %s", err, l.lastWait))
 		}
 	}

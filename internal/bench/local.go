@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 	"github.com/verdict-bench/verdict/internal/fault"
 	"github.com/verdict-bench/verdict/internal/genesis"
 	"github.com/verdict-bench/verdict/internal/host"
+	"github.com/verdict-bench/verdict/internal/journal"
 	"github.com/verdict-bench/verdict/internal/load"
 	"github.com/verdict-bench/verdict/internal/plan"
 	"github.com/verdict-bench/verdict/internal/sample"
@@ -201,7 +201,7 @@ func (c *chain) next(ctx context.Context, _ func(string, time.Duration)) (target
 		t.seen[i] = time.Now()
 		t.importNS[i] = b.Imports[i].ImportNS
 	}
-	return t, pause(ctx, c.settle)
+	return t, journal.Pause(ctx, c.settle)
 }
 
 // explain says that a node has ended, if that is why the driver failed.
@@ -221,11 +221,3 @@ func (c *chain) explain(ctx context.Context, err error) error {
 }
 
 func (c *chain) close() error { return nil }
-
-func goVersion() string { return runtime.Version() }
-
-// firstLine is the first line of an error, for a table.
-func firstLine(err error) string {
-	line, _, _ := strings.Cut(err.Error(), "\n")
-	return strings.TrimSuffix(line, "; the end of its log:")
-}

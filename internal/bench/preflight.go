@@ -11,6 +11,7 @@ import (
 	"github.com/verdict-bench/verdict/internal/collect"
 	"github.com/verdict-bench/verdict/internal/ethrpc"
 	"github.com/verdict-bench/verdict/internal/fault"
+	"github.com/verdict-bench/verdict/internal/journal"
 	"github.com/verdict-bench/verdict/internal/plan"
 	"github.com/verdict-bench/verdict/internal/sample"
 	"github.com/verdict-bench/verdict/internal/spec"
@@ -71,7 +72,7 @@ func (r *runner) tryWitness(ctx context.Context) error {
 		var s sample.Sample
 		for try := 0; try < tries && s.Status != sample.OK; try++ {
 			if try > 0 {
-				if err := pause(ctx, between); err != nil {
+				if err := journal.Pause(ctx, between); err != nil {
 					return err
 				}
 			}

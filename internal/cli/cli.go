@@ -137,7 +137,7 @@ Exit status: 0 done, 1 something in the run failed, 2 bad usage, 3 regression
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fault.Newf(fault.Usage, "%v", err).Hint("%s --help", cmd.CommandPath())
 	})
-	root.AddCommand(newDevnet(w), newWitness(w), newCollect(w), newLoad(w), newReport(w), newCompare(w), newCheck(w), newDoctor(w))
+	root.AddCommand(newDevnet(w), newWitness(w), newProver(w), newCollect(w), newLoad(w), newReport(w), newCompare(w), newCheck(w), newDoctor(w))
 	usageErrors(root)
 	return root
 }

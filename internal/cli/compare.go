@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -18,6 +19,7 @@ type compareOptions struct {
 	output
 	args             [2]string
 	names, metrics   [2]string
+	page             string
 	marginPercent    float64
 	marginGiven      bool
 	how              compare.Import
@@ -37,15 +39,17 @@ follows from its content, plain or gzip, and kinds can be mixed:
   samples               as verdict collect and runs write them
   an ethrex-replay log  whole or filtered, with or without color
   a CSV file            with the columns block,ms and optionally more
-  a prover log          with times; --baseline-metrics and --test-metrics give
-                        the metrics page that says what the batches hold
+  a prover log          with times; --baseline-metrics and --test-metrics, or
+                        --metrics for both, give the page of the L2, by URL or
+                        as a file, that says what the batches hold
   benchmark results     in the Go benchmark format
 
 - is standard input. Blocks that both inputs measured are compared pair by pair.
 Where there are none the comparison is unpaired, and says what it cannot show:
 different blocks differ in content too.
 
-Exit status: 0 done, whatever the verdict; 2 bad usage or an input that cannot
+Exit status: 0 done, whatever the verdict; 1 a prover log tells of no proved
+batch; 2 bad usage or an input that cannot
 be read; 3 the verdict is "regresses" and --fail-on-regression was given; 4 a
 metrics page is not available; 5 the verdict is "invalid" or an input
 holds no measurement that can be used; 130 interrupted.`,
@@ -85,6 +89,7 @@ func (o *compareOptions) addFlags(cmd *cobra.Command) {
 	for i, side := range sample.Sides {
 		f.StringVar(&o.metrics[i], string(side)+"-metrics", "", fmt.Sprintf("metrics page of the L2 beside the %s prover log: a `FILE` or URL", side))
 	}
+	f.StringVar(&o.page, "metrics", "", "metrics page of the L2 that served both provers: a `FILE` or URL")
 	o.output.addFlags(cmd, "write the reports into `DIR`; several formats need it")
 	f.BoolVar(&o.failOnRegression, "fail-on-regression", false, "exit with status 3 when the verdict is \"regresses\"")
 }
@@ -201,8 +206,8 @@ func (o *compareOptions) read(ctx context.Context, w World, inputs [2]compareInp
 		if o.names[i] != "" {
 			sides[i].rename(o.names[i])
 		}
-		if o.metrics[i] != "" {
-			errs[i] = sides[i].join(ctx, o.metrics[i])
+		if page := cmp.Or(o.metrics[i], o.page); page != "" {
+			errs[i] = sides[i].join(ctx, page)
 		}
 	}
 	var files sync.WaitGroup

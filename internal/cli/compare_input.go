@@ -152,6 +152,9 @@ func (in compareInput) readRun() (*measurements, error) {
 	if err != nil {
 		return nil, err
 	}
+	if provingRun(data) {
+		return in.readProofs(data)
+	}
 	s, err := registeredSpec(data)
 	if err != nil {
 		return nil, err
@@ -171,13 +174,38 @@ func (in compareInput) readRun() (*measurements, error) {
 		}
 		m.Series.Name, m.Series.Network = m.Name, cmp.Or(m.Series.Network, m.Network)
 	}
+	m.warnings = damages(in.path, data)
+	return m, nil
+}
+
+// damages are what a reader should know of a run that was read.
+func damages(path string, data *store.Data) []string {
+	var out []string
 	for _, warning := range data.Warnings {
-		m.warnings = append(m.warnings, fmt.Sprintf("run %s: %s", in.path, warning))
+		out = append(out, fmt.Sprintf("run %s: %s", path, warning))
 	}
 	if data.Manifest.State != store.Complete {
-		m.warnings = append(m.warnings, fmt.Sprintf("run %s is incomplete: %s", in.path, data.Manifest.Reason))
+		out = append(out, fmt.Sprintf("run %s is incomplete: %s", path, data.Manifest.Reason))
 	}
-	return m, nil
+	return out
+}
+
+// readProofs reads the proofs that count of one side of a prover run.
+func (in compareInput) readProofs(data *store.Data) (*measurements, error) {
+	p, err := provingOf(data)
+	if err != nil {
+		return nil, err
+	}
+	records := data.Records[in.side.Index()]
+	series, err := compare.SeriesOfProofs(in.String(), records, p.rule)
+	if err != nil {
+		return nil, err
+	}
+	series.Kind = intake.Kind(fmt.Sprintf("%s side of a prover run", in.side))
+	return &measurements{
+		Source: compare.Source{Name: in.String(), Kind: series.Kind, Series: series},
+		side:   data.Manifest.Sides[in.side.Index()], warnings: damages(in.path, data),
+	}, nil
 }
 
 // realPath is one path for each directory, however it was named.
@@ -236,10 +264,13 @@ func holdsSamples(head []byte) bool {
 		return true
 	}
 	var record struct {
-		V           *int
-		Sample, Gap json.RawMessage
+		V                                            *int
+		Sample, Gap, Attempt, Batch, Machine, Notice json.RawMessage
 	}
-	return json.Unmarshal(line, &record) == nil && record.V != nil && (record.Sample != nil || record.Gap != nil)
+	if json.Unmarshal(line, &record) != nil || record.V == nil {
+		return false
+	}
+	return record.Sample != nil || record.Gap != nil || record.Attempt != nil || record.Batch != nil || record.Machine != nil || record.Notice != nil
 }
 
 // readSamples reads records of one side.
@@ -250,8 +281,8 @@ func readSamples(name string, r io.Reader) (*measurements, error) {
 		if err := store.CheckRecord(rec); err != nil {
 			return err
 		}
-		if rec.Sample != nil && rec.Sample.Side != "" {
-			sides[rec.Sample.Side] = true
+		if side := sideOf(&rec); side != "" {
+			sides[side] = true
 		}
 		m.Records = append(m.Records, rec)
 		return nil
@@ -267,7 +298,25 @@ func readSamples(name string, r io.Reader) (*measurements, error) {
 	case torn:
 		m.warnings = append(m.warnings, fmt.Sprintf("the last line of %s is torn and was left out", name))
 	}
+	if !slices.ContainsFunc(m.Records, func(rec sample.Record) bool { return rec.Attempt != nil }) {
+		return m, nil
+	}
+	if m.Series, err = compare.SeriesOfProofs(name, m.Records, compare.ProvingRule{}); err != nil {
+		return nil, err
+	}
+	m.Records = nil
 	return m, nil
+}
+
+// sideOf is the side that a record names, empty for none.
+func sideOf(rec *sample.Record) sample.Side {
+	switch {
+	case rec.Sample != nil:
+		return rec.Sample.Side
+	case rec.Attempt != nil:
+		return rec.Attempt.Side
+	}
+	return ""
 }
 
 // join adds what the metrics page of the L2 says about the batches.
@@ -323,7 +372,7 @@ func fetchMetrics(ctx context.Context, url string) (*intake.Metrics, error) {
 
 // atLeast gives an error that has no kind of its own this one.
 func atLeast(kind fault.Kind, err error) error {
-	if fault.KindOf(err) == fault.Failed {
+	if fault.KindOf(err) == fault.Failed && !errors.Is(err, intake.ErrNoProof) {
 		return fault.As(kind, err)
 	}
 	return err

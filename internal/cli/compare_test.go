@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/verdict-bench/verdict/internal/fault"
+	"github.com/verdict-bench/verdict/internal/intake"
 )
 
 const proverLog = `2026-02-20T14:03:07.141501Z  INFO Proved batch 1 in 47.12s batch=1 proving_time_s=47 proving_time_ms=47123
@@ -67,6 +69,30 @@ func TestCompare_metricsURL(t *testing.T) {
 	}
 }
 
+// A prover log is reported with the page of the L2 where that is served, as the
+// old script did it, but for one that is not there.
+func TestReport_metricsURL(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, "batch_gas_used{batch_number=\"2\"} 17850000\nbatch_tx_count{batch_number=\"2\"} 850\nbatch_size{batch_number=\"2\"} 12\n")
+	}))
+	log := at(t, "prover.log", proverLog)
+	report := func(url string) (status int, stdout, stderr string) {
+		var out, errs bytes.Buffer
+		status = Main(context.Background(), World{
+			Args: []string{"report", "--format", "md", log, "--metrics", url}, Stdin: strings.NewReader(""),
+			Stdout: &out, Stderr: &errs, Getenv: func(string) string { return "" },
+		})
+		return status, out.String(), errs.String()
+	}
+	if status, stdout, stderr := report(server.URL + "/metrics"); status != 0 || !strings.Contains(stdout, "| 17850000 | 850 | 12 |") {
+		t.Errorf("status %d, stdout %q, stderr %q", status, stdout, stderr)
+	}
+	server.Close()
+	if status, _, stderr := report(server.URL + "/metrics"); status != 4 || !strings.Contains(stderr, "connection refused") {
+		t.Errorf("of a page that is gone: status %d, stderr %q", status, stderr)
+	}
+}
+
 // An interrupt ends the command although nothing ever comes from standard
 // input.
 func TestCompare_interrupt(t *testing.T) {
@@ -88,6 +114,7 @@ func TestCompare_interrupt(t *testing.T) {
 func FuzzReadMeasurements(f *testing.F) {
 	for _, seed := range []string{
 		"", "\n", "1,2\n", "block,ms\n1,2\n", `{"v":1,"sample":{"number":1,"status":"ok","total_ns":5}}` + "\n",
+		`{"v":1,"attempt":{"batch":1,"status":"accepted","proving_ns":5}}` + "\n", "Proved batch 1\n",
 		`{"v":1,"gap":{"reason":"x"}}` + "\n" + `{"v":1,"sa`, `{"v":`, `{ "v": 1, "gap": {} }` + "\n", "\x1f\x8b\x08", proverLog,
 	} {
 		f.Add([]byte(seed))
@@ -95,7 +122,7 @@ func FuzzReadMeasurements(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := readMeasurements("input", bytes.NewReader(data))
 		if err != nil {
-			if kind := fault.KindOf(err); kind != fault.Usage && kind != fault.Invalid {
+			if kind := fault.KindOf(err); kind != fault.Usage && kind != fault.Invalid && !errors.Is(err, intake.ErrNoProof) {
 				t.Errorf("error %v is of kind %d", err, kind)
 			}
 			return

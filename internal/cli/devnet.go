@@ -20,6 +20,9 @@ func newDevnet(w World) *cobra.Command {
 		newDevnetDrive(w),
 		newDevnetBeacon(w),
 		newDevnetGenesis(w),
+		newDevnetL1(w),
+		newDevnetL2(w),
+		newDevnetProver(w),
 	)
 }
 

@@ -111,7 +111,7 @@ func (o *output) put(w World, r *report.Run, chosen []format, dir string) error 
 			return fault.Newf(fault.Prerequisite, "creating the directory for reports: %w", err)
 		}
 	}
-	if slices.ContainsFunc(chosen, func(f format) bool { return f.name == "csv" }) && len(r.Records[0])+len(r.Records[1]) > 0 {
+	if slices.ContainsFunc(chosen, func(f format) bool { return f.name == "csv" }) && len(r.Records[0])+len(r.Records[1]) > 0 && r.Result.Proving == nil {
 		chosen = append(slices.Clip(chosen), samplesFormat)
 	}
 	for _, f := range chosen {

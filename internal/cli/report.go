@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,15 +22,21 @@ type reportOptions struct {
 	output
 	marginPercent float64
 	marginGiven   bool
+	// metrics is the metrics page beside a prover log.
+	metrics string
 }
 
 func newReport(w World) *cobra.Command {
 	var o reportOptions
 	cmd := &cobra.Command{
-		Use:   "report RUN",
+		Use:   "report RUN | PROVER-LOG",
 		Short: "Remake the report of a run from its stored samples",
 		Long: `Analyzes the stored samples of a run again and prints the report. A run that
 was interrupted or killed is reported as incomplete, with what it has.
+
+The log of a prover, a file or - for standard input, is reported in the same
+way: what each batch took and, with --metrics, what it held. A log that tells of
+no proved batch is an error with exit status 1.
 
 One format goes to stdout. Several, as in --format md,html, are written into the
 run directory or into --out, and their paths go to stdout.
@@ -38,20 +45,24 @@ The rule that judges a run is fixed before its first sample. A report with
 another --margin is marked exploratory.`,
 		Example: `  verdict report runs/2026-11-22T10-15-30Z-witness-local
   verdict report --format md runs/2026-11-22T10-15-30Z-witness-local > comment.md
-  verdict report --format text,md,json runs/2026-11-22T10-15-30Z-witness-local`,
+  verdict report --format text,md,json runs/2026-11-22T10-15-30Z-witness-local
+
+  # a prover's log, with what the batches held
+  verdict report --format md prover.log --metrics http://127.0.0.1:3702/metrics`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.marginGiven = cmd.Flags().Changed("margin")
-			return runReport(w, args[0], &o)
+			return runReport(cmd.Context(), w, args[0], &o)
 		},
 	}
 	cmd.Flags().SortFlags = false
 	o.output.addFlags(cmd, "write into `DIR` (default for several formats: the run directory)")
+	cmd.Flags().StringVar(&o.metrics, "metrics", "", "of a prover log: the metrics page of its L2, a `FILE` or URL")
 	cmd.Flags().Float64Var(&o.marginPercent, "margin", 0, "practical margin in `percent` (default: the registered one)")
 	return cmd
 }
 
-func runReport(w World, dir string, o *reportOptions) error {
+func runReport(ctx context.Context, w World, dir string, o *reportOptions) error {
 	chosen, err := o.choose()
 	if err != nil {
 		return err
@@ -60,6 +71,12 @@ func runReport(w World, dir string, o *reportOptions) error {
 		if err := checkMargin(o.marginPercent); err != nil {
 			return err
 		}
+	}
+	if info, err := os.Stat(dir); dir == stdinArg || err == nil && !info.IsDir() {
+		return reportLog(ctx, w, dir, chosen, o)
+	}
+	if o.metrics != "" {
+		return fault.Newf(fault.Usage, "--metrics belongs to a prover log: a run has stored what its batches hold")
 	}
 	r, err := readRun(dir, o.rule)
 	if err != nil {
@@ -98,6 +115,9 @@ func readRun(dir string, rule func(compare.Rule) compare.Rule) (*report.Run, err
 	data, err := store.Read(dir)
 	if err != nil {
 		return nil, err
+	}
+	if provingRun(data) {
+		return readProvingRun(data, rule)
 	}
 	s, err := registeredSpec(data)
 	if err != nil {
@@ -152,14 +172,23 @@ func replayLog(dir string, side sample.Side) (*intake.Series, error) {
 // registeredSpec is a run's own spec, which must be the one that the run began
 // with.
 func registeredSpec(data *store.Data) (spec.Witness, error) {
-	name := filepath.Join(data.Dir, store.SpecName)
-	if got, want := spec.Hash(data.Spec), data.Manifest.SpecHash; got != want {
-		return spec.Witness{}, fault.Newf(fault.Usage, "%s was changed after the run began: its hash is %s, registered was %s", name, got, want).
-			Hint("restore the file: the rule that judges a run is fixed before its first sample")
+	if err := unchanged(data); err != nil {
+		return spec.Witness{}, err
 	}
 	s, err := spec.Decode(data.Spec)
 	if err != nil {
-		return s, fmt.Errorf("%s: %w", name, err)
+		return s, fmt.Errorf("%s: %w", specName(data), err)
 	}
 	return s, nil
+}
+
+func specName(data *store.Data) string { return filepath.Join(data.Dir, store.SpecName) }
+
+// unchanged refuses a run whose spec is not the one that it began with.
+func unchanged(data *store.Data) error {
+	if got, want := spec.Hash(data.Spec), data.Manifest.SpecHash; got != want {
+		return fault.Newf(fault.Usage, "%s was changed after the run began: its hash is %s, registered was %s", specName(data), got, want).
+			Hint("restore the file: the rule that judges a run is fixed before its first sample")
+	}
+	return nil
 }

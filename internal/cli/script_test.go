@@ -11,10 +11,12 @@ import (
 )
 
 // TestMain lets the scripts run verdict as a program of its own: the test
-// binary, started under the name verdict, is verdict.
+// binary, started under the name verdict, is verdict. Under the name ethrex it
+// is a prover that can misbehave.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"verdict": func() { os.Exit(Main(context.Background(), OS())) },
+		"ethrex":  func() { os.Exit(standInProver(os.Args[1:], os.Stdout)) },
 	})
 }
 

@@ -194,11 +194,15 @@ func errNoPlace() error {
 		Hint("verdict witness --local")
 }
 
-// readSpec reads a spec file, and no more of another than shows that it is none.
-func readSpec(name string) ([]byte, error) {
+// readSpec reads a spec file of verdict witness.
+func readSpec(name string) ([]byte, error) { return readSpecOf(name, "witness") }
+
+// readSpecOf reads a spec file of a command, and no more of another than shows
+// that it is none.
+func readSpecOf(name, command string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, fault.Newf(fault.Usage, "spec file: %w", err).Hint("verdict witness --help")
+		return nil, fault.Newf(fault.Usage, "spec file: %w", err).Hint("verdict %s --help", command)
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, spec.MaxSize+1))

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
@@ -46,9 +47,13 @@ func (o *witnessOptions) ask(ctx context.Context, w World) error {
 }
 
 // terminal is where to ask, and whether there is one.
-func (o *witnessOptions) terminal(w World) (tui.Terminal, bool) {
+func (o *witnessOptions) terminal(w World) (tui.Terminal, bool) { return terminalOf(w, o.noInput) }
+
+// terminalOf is the terminal that questions are asked at, if there is one and
+// noInput does not forbid it.
+func terminalOf(w World, noInput bool) (tui.Terminal, bool) {
 	in, ok := w.Stdin.(*os.File)
-	if !ok || o.noInput || !term.IsTerminal(int(in.Fd())) {
+	if !ok || noInput || !term.IsTerminal(int(in.Fd())) {
 		return tui.Terminal{}, false
 	}
 	out, ok := w.Stderr.(*os.File)
@@ -110,12 +115,16 @@ func (o *witnessOptions) askPlace(ctx context.Context, t tui.Terminal) error {
 }
 
 // command is the command line that says what was typed and answered.
-func (o *witnessOptions) command() string {
-	argv := []string{"verdict", "witness"}
-	if o.file != "" {
-		argv = append(argv, o.file)
+func (o *witnessOptions) command() string { return commandLine(o.flags, o.file) }
+
+// commandLine is the command with the spec file, if any, and the flags that were
+// typed or answered.
+func commandLine(cmd *cobra.Command, file string) string {
+	argv := strings.Fields(cmd.CommandPath())
+	if file != "" {
+		argv = append(argv, file)
 	}
-	o.flags.Flags().VisitAll(func(f *pflag.Flag) {
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		if f.Changed {
 			argv = append(argv, typed(f)...)
 		}

@@ -3,7 +3,6 @@ package cli
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +18,7 @@ import (
 	"github.com/verdict-bench/verdict/internal/fault"
 	"github.com/verdict-bench/verdict/internal/host"
 	"github.com/verdict-bench/verdict/internal/inspect"
+	"github.com/verdict-bench/verdict/internal/journal"
 	"github.com/verdict-bench/verdict/internal/plan"
 	"github.com/verdict-bench/verdict/internal/report"
 	"github.com/verdict-bench/verdict/internal/shell"
@@ -46,21 +46,27 @@ func (o *witnessOptions) addRunFlags(cmd *cobra.Command) {
 // checkApprovals refuses an approval of what the plan does not have, and, where
 // nobody can be asked, a plan with something that was not approved.
 func (o *witnessOptions) checkApprovals(w World, p *plan.Plan) error {
+	return o.control.checkApprovals(p, "verdict witness", o.canAsk(w))
+}
+
+// checkApprovals is that of any command with a plan; canAsk says that somebody
+// can be asked.
+func (c *runControl) checkApprovals(p *plan.Plan, command string, canAsk bool) error {
 	destructive := p.Destructive()
 	var names, open []string
 	for _, s := range destructive {
 		names = append(names, s.ID)
-		if !slices.Contains(o.control.approve, s.ID) {
+		if !slices.Contains(c.approve, s.ID) {
 			open = append(open, fmt.Sprintf("%s: %s", s.ID, s.Destroys))
 		}
 	}
-	for _, name := range o.control.approve {
+	for _, name := range c.approve {
 		if !slices.Contains(names, name) {
 			return fault.Newf(fault.Usage, "--approve %s: the plan has no step of that name that destroys something", name).
-				Hint("verdict witness ... --dry-run shows the plan")
+				Hint("%s ... --dry-run shows the plan", command)
 		}
 	}
-	if len(open) > 0 && !o.canAsk(w) {
+	if len(open) > 0 && !canAsk {
 		e := fault.Newf(fault.Usage, "the plan destroys something, and nobody can be asked:\n%s", strings.Join(open, "\n"))
 		for _, s := range destructive {
 			e = e.Hint("--approve %s", s.ID)
@@ -77,14 +83,14 @@ func (o *witnessOptions) canAsk(w World) bool {
 }
 
 // approver asks for the approval of one step, whose name has to be typed.
-func (o *witnessOptions) approver(w World) func(context.Context, plan.Step, string) error {
+func (c *runControl) approver(w World, canAsk bool) func(context.Context, plan.Step, string) error {
 	return func(ctx context.Context, s plan.Step, seen string) error {
-		if slices.Contains(o.control.approve, s.ID) {
+		if slices.Contains(c.approve, s.ID) {
 			return nil
 		}
 		refused := fault.Newf(fault.Usage, "the step %s was not approved: nothing was deleted", s.ID).
 			Hint("--approve %s", s.ID)
-		if !o.canAsk(w) {
+		if !canAsk {
 			return refused
 		}
 		fmt.Fprintf(w.Stderr, "\nThis step destroys something and needs your approval.\n  step      %s on %s\n  purpose   %s\n  found     %s\n  destroys  %s\n",
@@ -132,7 +138,12 @@ func (o *witnessOptions) confirm(ctx context.Context, w World, s *spec.Witness, 
 	if s.Place != spec.Live || o.control.yes || !o.canAsk(w) {
 		return nil
 	}
-	fmt.Fprintf(w.Stderr, "\n%d steps on %s (baseline) and %s (test):\n", len(p.Steps), s.Baseline.Host, s.Test.Host)
+	return confirmPlan(ctx, w, p, fmt.Sprintf("%s (baseline) and %s (test)", s.Baseline.Host, s.Test.Host))
+}
+
+// confirmPlan shows the steps of a plan on where, and asks whether to begin.
+func confirmPlan(ctx context.Context, w World, p *plan.Plan, where string) error {
+	fmt.Fprintf(w.Stderr, "\n%d steps on %s:\n", len(p.Steps), where)
 	for _, step := range p.Steps {
 		mark := ""
 		if step.Destroys != "" {
@@ -159,14 +170,16 @@ func (o *witnessOptions) liveServers(w World) *bench.Servers {
 		},
 		Program: inspect.Binary(w.Executable, o.hostBinary),
 		Again:   o.again(),
-		Approve: o.approver(w),
+		Approve: o.control.approver(w, o.canAsk(w)),
 	}
 }
 
 // again are the flags that reach the servers again.
-func (o *witnessOptions) again() string {
+func (o *witnessOptions) again() string { return again(o.sshConfig, o.hostBinary) }
+
+func again(sshConfig, hostBinary string) string {
 	var b strings.Builder
-	for _, f := range []struct{ name, value string }{{"ssh-config", o.sshConfig}, {"host-binary", o.hostBinary}} {
+	for _, f := range []struct{ name, value string }{{"ssh-config", sshConfig}, {"host-binary", hostBinary}} {
 		if f.value != "" {
 			fmt.Fprintf(&b, " --%s %s", f.name, shell.Quote(f.value))
 		}
@@ -207,15 +220,17 @@ func (o *witnessOptions) run() (dir string, stop bool, err error) {
 
 // onlyWith refuses all but the named flags, which a run that was begun has no
 // more use for.
-func (o *witnessOptions) onlyWith(names ...string) error {
+func (o *witnessOptions) onlyWith(names ...string) error { return onlyWith(o.flags, o.file, names...) }
+
+func onlyWith(cmd *cobra.Command, file string, names ...string) error {
 	var wrong []string
-	o.flags.Flags().Visit(func(f *pflag.Flag) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
 		if !slices.Contains(names, f.Name) {
 			wrong = append(wrong, "--"+f.Name)
 		}
 	})
-	if o.file != "" {
-		wrong = append(wrong, o.file)
+	if file != "" {
+		wrong = append(wrong, file)
 	}
 	if len(wrong) == 0 {
 		return nil
@@ -271,21 +286,6 @@ func readBegun(dir string) (b begun, err error) {
 		return b, fault.Newf(fault.Usage, "a run of place %s cannot be taken up again: its programs, or its view of the servers, ended with it", b.spec.Place).
 			Hint("verdict witness %s   # start it anew", shell.Quote(filepath.Join(dir, store.SpecName)))
 	}
-	raw, err := os.ReadFile(filepath.Join(dir, store.PlanName))
-	if err != nil {
-		return b, fault.Newf(fault.Usage, "run %s: %w", dir, err)
-	}
-	stored := struct {
-		plan.Plan
-		Hash string `json:"hash"`
-	}{}
-	if err := json.Unmarshal(raw, &stored); err != nil {
-		return b, fault.Newf(fault.Usage, "%s: %w", filepath.Join(dir, store.PlanName), err)
-	}
-	if stored.Plan.Hash() != stored.Hash {
-		return b, fault.Newf(fault.Usage, "%s is not the plan that was approved: its hash differs", filepath.Join(dir, store.PlanName)).
-			Hint("start a new run")
-	}
-	b.plan = stored.Plan
-	return b, nil
+	b.plan, err = journal.ReadPlan(dir)
+	return b, err
 }

@@ -17,7 +17,9 @@ type specFlag struct {
 	name, key string
 	kind      string // as the help names it
 	shown     string // the default
-	texts     []string
+	// try sets the key of an empty spec, to learn whether the value is legal.
+	try   func(key string, texts ...string) error
+	texts []string
 }
 
 // String is the default before the flag is given, as the help shows it.
@@ -37,7 +39,7 @@ func (f *specFlag) Set(text string) error {
 	if f.kind == listKind {
 		texts = append(f.texts, text)
 	}
-	if err := new(spec.Witness).Set(f.key, texts...); err != nil {
+	if err := f.try(f.key, texts...); err != nil {
 		return err
 	}
 	f.texts = texts
@@ -54,10 +56,15 @@ const (
 // which the key has a meaning.
 func (o *witnessOptions) value(cmd *cobra.Command, name, key, kind, usage string) {
 	d := spec.Defaults(spec.PlacesOf(key)[0])
-	f := &specFlag{name: name, key: key, kind: kind, shown: strings.Join(d.Texts(key), ",")}
+	f := &specFlag{name: name, key: key, kind: kind, shown: strings.Join(d.Texts(key), ","), try: new(spec.Witness).Set}
 	o.values = append(o.values, f)
-	flag := cmd.Flags().VarPF(f, name, "", usage)
-	if kind == boolKind {
+	f.declare(cmd, usage)
+}
+
+// declare makes f a flag of cmd.
+func (f *specFlag) declare(cmd *cobra.Command, usage string) {
+	flag := cmd.Flags().VarPF(f, f.name, "", usage)
+	if f.kind == boolKind {
 		flag.NoOptDefVal = "true"
 	}
 }

@@ -84,13 +84,19 @@ func carryOut(ctx context.Context, w World, o *witnessOptions, run *store.Run, s
 	return conclude(w, o, done, errors.Join(benchErr, run.Close()))
 }
 
-// createRun makes the run directory. A name of our own that is taken, by a run
-// that began in the same second, gets a number.
+// createRun makes the run directory of s.
 func createRun(w World, out string, s *spec.Witness) (*store.Run, error) {
+	return makeRun(w, out, runName(w.Now(), s))
+}
+
+// makeRun makes the directory out or, where that is empty, one of the name in
+// runs. A name of our own that is taken, by a run that began in the same second,
+// gets a number.
+func makeRun(w World, out, name string) (*store.Run, error) {
 	if out != "" {
 		return store.Create(out, w.Now)
 	}
-	name := filepath.Join("runs", runName(w.Now(), s))
+	name = filepath.Join("runs", name)
 	run, err := store.Create(name, w.Now)
 	for n := 2; n < 100 && errors.Is(err, store.ErrTaken); n++ {
 		run, err = store.Create(fmt.Sprintf("%s-%d", name, n), w.Now)
@@ -120,8 +126,17 @@ func writeReports(run *store.Run, r *report.Run) error {
 }
 
 // conclude prints what was asked for and turns the verdict into the exit
-// status. A run that failed before it had a result has only its error.
+// status.
 func conclude(w World, o *witnessOptions, r *report.Run, err error) error {
+	return concludeRun(w, r, err, ending{json: o.json, stopping: o.control.stopping, failOnRegression: o.failOnRegression})
+}
+
+// ending is how the end of a run is told.
+type ending struct{ json, stopping, failOnRegression bool }
+
+// concludeRun is conclude for every kind of run. A run that failed before it had
+// a result has only its error.
+func concludeRun(w World, r *report.Run, err error, o ending) error {
 	if r.Result == nil {
 		return err
 	}
@@ -136,7 +151,7 @@ func conclude(w World, o *witnessOptions, r *report.Run, err error) error {
 		fmt.Fprintf(w.Stderr, "verdict: the run is incomplete; its samples are kept: verdict report %s\n", r.Dir)
 		return err
 	}
-	if o.control.stopping {
+	if o.stopping {
 		return nil
 	}
 	return verdictStatus(r, o.failOnRegression)

@@ -142,7 +142,13 @@ type turns struct {
 	next  int
 	phase phase
 	now   Outcome
+	// broken counts how often the current batch was handed out in vain.
+	broken int
 }
+
+// maxBroken is how often a prover may go away while it is handed a batch. Once
+// can be an accident; one that does so for ever cannot read the batch.
+const maxBroken = 3
 
 func (t *turns) note(side sample.Side, what string) {
 	if t.Noted != nil && what != errIgnored.Error() {
@@ -242,7 +248,11 @@ func (t *turns) handOut(side sample.Side, q Received, w io.Writer) error {
 	if err != nil {
 		// A prover that never had the whole batch may ask for it again.
 		t.set(pending)
-		return fmt.Errorf("handing out batch %d: %w", a.Batch, err)
+		err = fmt.Errorf("handing out batch %d: %w", a.Batch, err)
+		if t.broken++; t.broken == maxBroken {
+			t.end(fmt.Errorf("the %s prover went away %d times while it was handed batch %d: it does not accept the recorded input; its log says why", side, maxBroken, a.Batch))
+		}
+		return err
 	}
 	t.now.HandedOut = time.Now()
 	t.set(proving)
@@ -358,7 +368,7 @@ func (t *turns) finish(o Outcome) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.next++
-	t.now = Outcome{}
+	t.now, t.broken = Outcome{}, 0
 	t.set(pending)
 	if t.next == len(t.Schedule) {
 		t.end(errDone)

@@ -211,6 +211,26 @@ func TestReplay_handedOutInPart(t *testing.T) {
 	}
 }
 
+// A prover that goes away each time is not handed the batch for ever.
+func TestReplay_neverTaken(t *testing.T) {
+	f := newFixture(t, &Replay{Schedule: one}, response(1, 32<<20))
+	for range maxBroken {
+		nc, err := net.Dial("tcp", f.addrs[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		nc.Write(request)
+		nc.(*net.TCPConn).CloseWrite()
+		io.ReadFull(nc, make([]byte, 1000))
+		abort(nc.(*net.TCPConn))
+		f.told.await(t, "handing out batch 1")
+		f.told.clear()
+	}
+	if err := f.ended(t); err == nil || !strings.Contains(err.Error(), "baseline prover went away 3 times while it was handed batch 1") {
+		t.Errorf("the replay ended with %v", err)
+	}
+}
+
 func TestReplay_errors(t *testing.T) {
 	check := func(name string, r *Replay, doc []byte, drive func(f *fixture), parts ...string) {
 		t.Helper()

@@ -64,6 +64,13 @@ func (f *failures) add(s string) {
 	f.more <- struct{}{}
 }
 
+// clear forgets what was told.
+func (f *failures) clear() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.list = nil
+}
+
 // await returns the first text that contains part.
 func (f *failures) await(t *testing.T, part string) {
 	t.Helper()

@@ -48,6 +48,9 @@ type Command struct {
 	Env []string
 	// Log is the file that stdout and stderr are appended to.
 	Log string
+	// Output takes stdout and stderr instead of Log, unless it is nil. It is
+	// written to by one goroutine, until the program is done.
+	Output io.Writer
 }
 
 // Process is a started program.
@@ -66,13 +69,18 @@ type Process struct {
 // the terminal reaches this process alone and the order of stopping is ours.
 // If this process dies, however it dies, the program is told to stop.
 func (l *Children) Start(c Command) (*Process, error) {
-	log, err := os.OpenFile(c.Log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
-	if err != nil {
-		return nil, fmt.Errorf("starting %s: %w", c.Name, err)
-	}
-	defer log.Close()
 	cmd := exec.Command(c.Argv[0], c.Argv[1:]...)
-	cmd.Env, cmd.Stdout, cmd.Stderr = c.Env, log, log
+	cmd.Env, cmd.Stdout, cmd.Stderr = c.Env, c.Output, c.Output
+	// A program that it left behind may hold its output open.
+	cmd.WaitDelay = lingerLimit
+	if c.Output == nil {
+		log, err := os.OpenFile(c.Log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+		if err != nil {
+			return nil, fmt.Errorf("starting %s: %w", c.Name, err)
+		}
+		defer log.Close()
+		cmd.Stdout, cmd.Stderr = log, log
+	}
 	cmd.SysProcAttr = childAttributes()
 	started := make(chan error)
 	l.work <- func() { started <- cmd.Start() }
@@ -140,13 +148,19 @@ func (e *ExitError) Error() string {
 
 // Stop asks the program to end, and kills it and its process group when it has
 // not ended within grace. It returns how the program ended late, or nil.
-func (p *Process) Stop(grace time.Duration) error {
+func (p *Process) Stop(grace time.Duration) error { return p.end(syscall.SIGTERM, grace) }
+
+// Interrupt is Stop with the signal of an interrupt at the terminal, for
+// programs that clean up after themselves on that alone.
+func (p *Process) Interrupt(grace time.Duration) error { return p.end(syscall.SIGINT, grace) }
+
+func (p *Process) end(signal syscall.Signal, grace time.Duration) error {
 	select {
 	case <-p.done:
 		return nil
 	default:
 	}
-	p.cmd.Process.Signal(syscall.SIGTERM)
+	p.cmd.Process.Signal(signal)
 	select {
 	case <-p.done:
 		return nil
