@@ -180,6 +180,9 @@ func (r *runner) skip(s plan.Step) bool {
 	if s.Session > 0 && r.state.Sessions[s.Session-1].Done {
 		return true
 	}
+	if s.Session > 0 && !goesDown(s) && r.done[fmt.Sprintf("%s-%d", plan.Prove, s.Session)] {
+		return true // it has its proofs, and what runs of it is to be stopped
+	}
 	switch s.ProverKind() {
 	case plan.Connect, plan.Install, plan.StartL1, plan.StartL2, plan.StartWatch, plan.StartLoad, plan.StartProof:
 		return false

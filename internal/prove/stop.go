@@ -26,8 +26,8 @@ type ending struct {
 
 var endings = map[string]ending{
 	nameLoad:   {syscall.SIGINT, 10 * time.Second},
-	nameProver: {syscall.SIGINT, time.Minute},
-	nameL2:     {syscall.SIGINT, time.Minute},
+	nameProver: {syscall.SIGINT, 30 * time.Second},
+	nameL2:     {syscall.SIGINT, 30 * time.Second},
 	nameL1:     {syscall.SIGINT, 30 * time.Second},
 	nameWatch:  {syscall.SIGTERM, 30 * time.Second},
 	nameDeploy: {syscall.SIGINT, 10 * time.Second},
@@ -132,16 +132,20 @@ func (r *runner) takeDown(ctx context.Context) error {
 
 // stops reports whether a step is one of the way down that is left to do.
 func (r *runner) stops(s plan.Step) bool {
-	switch s.ProverKind() {
-	case plan.StopLoad, plan.StopProof, plan.StopL2, plan.StopL1, plan.StopWatch, plan.Verify:
-	default:
+	if !goesDown(s) || s.Session == 0 {
 		return false
-	}
-	if s.Session == 0 {
-		return r.began()
 	}
 	st := r.state.Sessions[s.Session-1]
 	return st.Began && (!st.Done || s.OnRequest && r.Stop)
+}
+
+// goesDown reports whether a step is one of the way down.
+func goesDown(s plan.Step) bool {
+	switch s.ProverKind() {
+	case plan.StopLoad, plan.StopProof, plan.StopL2, plan.StopL1, plan.StopWatch, plan.Verify:
+		return true
+	}
+	return false
 }
 
 // freeLimit bounds the wait for ports to become free: a process that has ended

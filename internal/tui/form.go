@@ -47,7 +47,8 @@ func (t Terminal) Choose(ctx context.Context, title string, options []Option) (s
 }
 
 // Ask asks all questions under one title and returns the answers by flag. Each
-// answer has passed its question's Check. The errors are those of Choose.
+// answer has passed its question's Check, or is the question's own Answer, which an
+// empty one stands for. The errors are those of Choose.
 func (t Terminal) Ask(ctx context.Context, title string, questions []spec.Question) (map[string]string, error) {
 	texts, yes := make([]string, len(questions)), make([]bool, len(questions))
 	answers := func(n int) map[string]string {
@@ -56,6 +57,8 @@ func (t Terminal) Ask(ctx context.Context, title string, questions []spec.Questi
 			out[q.Flag] = texts[i]
 			if q.YesNo {
 				out[q.Flag] = fmt.Sprint(yes[i])
+			} else if texts[i] == "" {
+				out[q.Flag] = q.Answer
 			}
 		}
 		return out
@@ -72,9 +75,19 @@ func (t Terminal) Ask(ctx context.Context, title string, questions []spec.Questi
 		}
 		input := huh.NewInput().Title(q.Title).Description(q.Help).Value(&texts[i])
 		if t.Plain {
-			input.Title(fmt.Sprintf("%s (%s):", q.Title, q.Help))
+			// What stands there cannot be seen: an empty line takes it.
+			help := q.Help
+			if q.Answer != "" {
+				help += "; " + q.Answer + " unless answered"
+			}
+			input.Title(fmt.Sprintf("%s (%s):", q.Title, help))
 		}
-		fields[i] = input.Validate(func(answer string) error { return q.Check(answer, answers(i)) })
+		fields[i] = input.Validate(func(answer string) error {
+			if answer == "" && q.Answer != "" {
+				return nil
+			}
+			return q.Check(answer, answers(i))
+		})
 	}
 	if err := t.run(ctx, title, fields...); err != nil {
 		return nil, err
