@@ -16,17 +16,26 @@ import (
 	"github.com/verdict-bench/verdict/internal/store"
 )
 
-// localnet is a place for prover runs: a home directory and five free ports.
+// localnet is a place for prover runs: the home directory of the host, that of
+// the controller, which is another where the host is another machine, the
+// directory that the controller runs in, and five free ports.
 type localnet struct {
 	t     *testing.T
 	home  string
+	own   string
 	dir   string
 	ports map[string]string
 }
 
 func newLocalnet(t *testing.T) *localnet {
 	t.Helper()
-	l := &localnet{t: t, home: t.TempDir(), dir: t.TempDir(), ports: make(map[string]string)}
+	home := t.TempDir()
+	return newLocalnetAt(t, home, home)
+}
+
+func newLocalnetAt(t *testing.T, home, own string) *localnet {
+	t.Helper()
+	l := &localnet{t: t, home: home, own: own, dir: t.TempDir(), ports: make(map[string]string)}
 	l.choosePorts()
 	// Whatever a test that failed left must not outlive it.
 	t.Cleanup(func() {
@@ -61,7 +70,7 @@ func (l *localnet) begin(args ...string) *proverRun {
 	l.t.Helper()
 	c := &proverRun{cmd: exec.Command("verdict", args...), ended: make(chan struct{})}
 	c.cmd.Dir, c.cmd.Stdout, c.cmd.Stderr = l.dir, &c.stdout, &c.stderr
-	c.cmd.Env = append(os.Environ(), "HOME="+l.home)
+	c.cmd.Env = append(os.Environ(), "HOME="+l.own)
 	if err := c.cmd.Start(); err != nil {
 		l.t.Fatal(err)
 	}

@@ -64,6 +64,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 // prove is the prover, in a process of its own as it is in use.
 func prove(ctx context.Context, coordinator string, out io.Writer) error {
 	debug.SetGCPercent(prover.GCPercent)
+	debug.SetMemoryLimit(prover.MemoryLimit)
 	p, err := prover.New(prover.Options{
 		Coordinators: []string{coordinator}, Commit: commit, Interval: pollEvery, Timed: true,
 		Log: tracelog.New(out, slog.LevelInfo, ""),

@@ -10,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -40,7 +41,8 @@ type options struct {
 	gas    uint64
 	seed   uint64
 	poll   string
-	// recording is one to use, in place of one that is made.
+	// recording is where the recording is, made when missing; empty for one
+	// that is removed at the end.
 	recording string
 }
 
@@ -57,7 +59,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.Uint64Var(&o.gas, "gas", 7_000_000, "gas of a block")
 	f.Uint64Var(&o.seed, "seed", 1, "seed of the load and of the replays")
 	f.StringVar(&o.poll, "poll", "20ms", "pause of an idle prover between two questions for work")
-	f.StringVar(&o.recording, "recording", "", "use this recording and make none")
+	f.StringVar(&o.recording, "recording", "", "keep the recording in `DIR`, or use the one that is there")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -96,6 +98,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	if o.recording == "" {
 		o.recording = filepath.Join(temp, "recording")
+	}
+	if _, err := os.Stat(o.recording); errors.Is(err, fs.ErrNotExist) {
 		if err := record(ctx, o, o.recording, stderr); err != nil {
 			return err
 		}

@@ -86,6 +86,9 @@ func runDevnetProver(ctx context.Context, w World, o execProverOptions, more []s
 	if w.Getenv("GOGC") == "" {
 		debug.SetGCPercent(prover.GCPercent)
 	}
+	if w.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(prover.MemoryLimit)
+	}
 	switch {
 	case len(o.coordinators) == 0 && len(more) > 0:
 		return fault.Newf(fault.Usage, "unknown argument %q", more[0]).Hint(help)

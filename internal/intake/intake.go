@@ -176,8 +176,9 @@ func (s *Series) Left(reason Reason) int {
 
 // Read reads one input from r; name is for messages only. It returns at least
 // one value or an error: of kind fault.Usage when the input is empty, binary,
-// of no known kind or without what was to be measured, and of kind
-// fault.Invalid when it holds measurements and none of them can be used.
+// of no known kind or without what was to be measured (of kind fault.Failed and
+// ErrNoProof for a prover log), and of kind fault.Invalid when it holds
+// measurements and none of them can be used.
 func Read(name string, r io.Reader) (*Series, error) {
 	in, err := open(name, r)
 	if err != nil {

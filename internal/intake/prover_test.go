@@ -2,6 +2,7 @@ package intake
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -88,7 +89,7 @@ func TestProver_filtered(t *testing.T) {
 func TestProver_refused(t *testing.T) {
 	_, err := Read("prover.log", strings.NewReader(started+received1))
 	want := `prover.log: no timed proof ("Proved batch N in …") in 2 lines of a prover log; seen: 1 × start, 1 × batch received`
-	if err == nil || err.Error() != want || fault.KindOf(err) != fault.Usage {
+	if err == nil || err.Error() != want || fault.KindOf(err) != fault.Failed || !errors.Is(err, ErrNoProof) {
 		t.Errorf("no proof: %v", err)
 	}
 	_, err = Read("prover.log", strings.NewReader(started+received1+proved1))

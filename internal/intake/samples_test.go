@@ -207,7 +207,7 @@ func TestRead_refused(t *testing.T) {
 		{"addresses", other("cmd-dot-env.txt"), fault.Usage, "none of the known inputs", ""},
 		{"results page", other("bench_results.md"), fault.Usage, "# Proving Benchmark Results", ""},
 		{"benchmarks without results", "goos: linux\nBenchmarkX\nPASS\n", fault.Usage, "goos: linux", "without one benchmark result"},
-		{"untimed", string(sample(t, "prover-untimed.log")), fault.Usage, "in 3 lines of a prover log; seen: 3 × proof without a time", "--timed"},
+		{"untimed", string(sample(t, "prover-untimed.log")), fault.Failed, "in 3 lines of a prover log; seen: 3 × proof without a time", "--timed"},
 		{"errors only", string(sample(t, "replay-errors.log")), fault.Invalid, "1 × read from the replay's cache: not measured (line 15)", ""},
 	}
 	for _, tt := range tests {

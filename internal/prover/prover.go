@@ -25,11 +25,15 @@ import (
 // Type is the prover_type of this prover in the protocol.
 const Type = "Exec"
 
-// GCPercent is how far a prover's process should let its heap grow between two
-// collections, for debug.SetGCPercent. What lives between two executions is a
-// few tens of megabytes, so that with Go's 100 the collector runs several times
-// in the timed span of each block.
-const GCPercent = 400
+// GCPercent and MemoryLimit, in bytes, are what a prover's process should set
+// with package debug. What lives during an execution is a few megabytes beside
+// the input, so that with Go's own settings the collector runs several times in
+// the timed span of each block; the limit keeps large inputs from growing to
+// many times their size.
+const (
+	GCPercent   = 1000
+	MemoryLimit = 768 << 20
+)
 
 // Options are what a prover is started with.
 type Options struct {
