@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,8 +53,28 @@ func newLocalnetAt(t *testing.T, home, own string) *localnet {
 
 func (l *localnet) choosePorts() {
 	for _, name := range []string{"l1", "l2", "metrics", "coordinator", "admin"} {
-		l.ports[name] = freePort(l.t)
+		l.ports[name] = l.quietPort()
 	}
+}
+
+// lastPort is the port that was given out last.
+var lastPort atomic.Int32
+
+// quietPort is a free port that is used some seconds later: below those that the
+// system gives to connections meanwhile, and given out once.
+func (l *localnet) quietPort() string {
+	l.t.Helper()
+	const first, ports = 12000, 18000
+	for range ports {
+		n := first + (int(lastPort.Add(1))+os.Getpid()*97)%ports
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", n))
+		if err == nil {
+			listener.Close()
+			return strconv.Itoa(n)
+		}
+	}
+	l.t.Fatal("no port is free")
+	return ""
 }
 
 // args are those of a run with short intervals, the directory of which is run.

@@ -169,13 +169,20 @@ func (l *localnet) twoBuilds() {
 	l.nothingLeft()
 }
 
-// What was asked to be kept runs on, and is ended later.
+// What was asked to be kept runs on, can be measured as it is, and is ended later.
 func (l *localnet) kept() {
 	if r := l.verdict(l.args("run", "--local", "--keep")...); r.status != 0 {
 		l.t.Fatalf("status %d: %s", r.status, r.stderr)
 	}
 	if !listens(l.ports["l1"]) || !listens(l.ports["l2"]) {
 		l.t.Error("the localnet does not run")
+	}
+	if r := l.verdict(l.args("again", "--local", "--running")...); r.status != 0 {
+		l.t.Errorf("measuring what runs: status %d: %s", r.status, r.stderr)
+	}
+	l.whole("again", sample.Baseline, 2)
+	if !listens(l.ports["l1"]) || !listens(l.ports["l2"]) {
+		l.t.Error("what ran before was not left alone")
 	}
 	if r := l.verdict("prover", "--stop", "run"); r.status != 0 {
 		l.t.Errorf("status %d: %s", r.status, r.stderr)
@@ -242,7 +249,7 @@ func (l *localnet) refusedProof() {
 
 // Without the metrics page the run goes on and says so.
 func (l *localnet) noMetrics() {
-	r := l.verdict(l.args("run", "--local", "--arg", "--metrics.port="+freePort(l.t))...)
+	r := l.verdict(l.args("run", "--local", "--arg", "--metrics.port="+l.quietPort())...)
 	if r.status != 0 || !strings.Contains(r.stderr, "the metrics page of the L2 does not answer") {
 		l.t.Errorf("status %d: %s", r.status, r.stderr)
 	}
@@ -291,6 +298,7 @@ func TestProver_failures(t *testing.T) {
 		{name: "no blocks", args: []string{"--arg", "--block-producer.block-time=3600000", "--timeouts", "ready=5s,funded=1m,loaded=1m,proof=1m"}, want: "start-l2-1: gave up after 5s: the L2 answers and is at block"},
 		{name: "other commit", args: []string{"--baseline-arg", "--commit=" + strings.Repeat("f", 40)}, want: "it is of another commit than the sequencer"},
 		{name: "little load", args: []string{"--endless=false", "--transactions", "5", "--batches", "50"}, want: "the load has ended after 5 transactions of each account"},
+		{name: "no such backend", args: []string{"--baseline-arg", "--backend=sp1"}, want: "the prover of session 1 on localhost has ended with status 2"},
 		{name: "unknown flag", args: []string{"--arg", "--no-such-flag"}, want: "unknown flag: --no-such-flag"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

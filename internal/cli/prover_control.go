@@ -92,6 +92,9 @@ func takeUpProver(ctx context.Context, w World, c *proverControl, dir string) er
 	if err != nil {
 		return fmt.Errorf("%s: %w", filepath.Join(dir, store.SpecName), err)
 	}
+	if data.Manifest.State == store.Complete && !c.dryRun && (c.stop == "" || !s.Keep) {
+		return fault.Newf(fault.Usage, "the run %s is complete", dir).Hint("verdict report %s", shell.Quote(dir))
+	}
 	p, err := journal.ReadPlan(dir)
 	if err != nil {
 		return err
@@ -105,9 +108,6 @@ func takeUpProver(ctx context.Context, w World, c *proverControl, dir string) er
 		return err
 	}
 	defer run.Close()
-	if data.Manifest.State == store.Complete && (c.stop == "" || !s.Keep) {
-		return fault.Newf(fault.Usage, "the run %s is complete", dir).Hint("verdict report %s", shell.Quote(dir))
-	}
 	return carryOutProver(ctx, w, c, proverRun{run: run, spec: s, encoded: data.Spec, plan: p, begun: true})
 }
 

@@ -131,7 +131,7 @@ func runProverReplay(ctx context.Context, w World, o *replayOptions, dir string)
 		fmt.Fprintf(w.Stderr, "verdict: %s\n", warning)
 	}
 	if s.Batches < minReplayed {
-		fmt.Fprintf(w.Stderr, "verdict: %s give no verdict: it needs %d\n", count(s.Batches, "batch"), minReplayed)
+		fmt.Fprintf(w.Stderr, "verdict: with %s there is no verdict: it needs %d\n", count(s.Batches, "batch"), minReplayed)
 	}
 	encoded := s.Encode()
 	p := plan.MakeReplay(&s, spec.Hash(encoded))
@@ -146,7 +146,7 @@ func runProverReplay(ctx context.Context, w World, o *replayOptions, dir string)
 	defer run.Close()
 	line := newStatusLine(w)
 	shown := &replayTeller{w: w, line: line, started: w.Now()}
-	done := &report.Run{Dir: run.Dir()}
+	done := &report.Run{Dir: run.Dir(), Replay: &s}
 	replayErr := prove.Replay(ctx, prove.ReplayOptions{
 		Spec: s, SpecYAML: encoded, Plan: p, Run: run, Recording: recording,
 		Now: w.Now, Version: version(), Progress: shown.update,

@@ -182,7 +182,7 @@ func TestProverReplay_failOnRegression(t *testing.T) {
 	p, _ := startReplay(t, rec, "--baseline", ethrexOf(t, "ok"), "--test", ethrexOf(t, "ok", "STANDIN_MS=150"), "--fail-on-regression")
 	p.ends(3, "the test side regresses")
 	p, _ = startReplay(t, rec, "--baseline", ethrexOf(t, "ok"), "--test", ethrexOf(t, "ok"), "--batches", "3")
-	p.ends(5, "3 batches give no verdict: it needs 6", "the result is invalid")
+	p.ends(5, "with 3 batches there is no verdict: it needs 6", "the result is invalid")
 }
 
 func TestProverReplay_wrongOutput(t *testing.T) {

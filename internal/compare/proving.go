@@ -163,8 +163,20 @@ type ProvingSide struct {
 type OverCount struct {
 	Session int
 	Batch   uint64
-	// RPC and Metrics are gas, transactions with deposits, and blocks.
+	// RPC and Metrics are gas, transactions, and blocks. The transactions are
+	// with the deposits, unless the page counts exactly those without.
 	RPC, Metrics [3]uint64
+}
+
+// Over reports whether the page counts more than there is and nothing less, as
+// one does that counts the block that no longer fitted.
+func (o OverCount) Over() bool {
+	for i, n := range o.Metrics {
+		if n < o.RPC[i] {
+			return false
+		}
+	}
+	return o.Metrics != o.RPC
 }
 
 // Idle is the time in which no proof was made between the first batch received

@@ -78,7 +78,7 @@ func (s *ProvingSide) follow() {
 			continue
 		}
 		s.Verified++
-		if v, ok := passed(b.SealedAt, b.VerifiedAt); ok {
+		if v, ok := passed(sealedAt(b.SealedAt, a.ReceivedAt), b.VerifiedAt); ok {
 			sealed = append(sealed, v)
 		}
 		if v, ok := passed(a.ProvedAt, b.VerifiedAt); ok {
@@ -86,6 +86,15 @@ func (s *ProvingSide) follow() {
 		}
 	}
 	s.SealedToVerified, s.ProvedToVerified = stat.Summarize(sealed), stat.Summarize(proved)
+}
+
+// sealedAt is when a batch was sealed at the latest: it was handed out as a whole,
+// and a collector that looks every second may have seen it only after that.
+func sealedAt(seen, received time.Time) time.Time {
+	if !seen.IsZero() && !received.IsZero() && received.Before(seen) {
+		return received
+	}
+	return seen
 }
 
 // passed is the time between two moments in milliseconds, false where one is

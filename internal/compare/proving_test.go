@@ -256,6 +256,38 @@ func TestAnalyzeProving_overCount(t *testing.T) {
 	}
 }
 
+// A page may leave deposits out of its transactions, as an L2 does that credits
+// them otherwise: that is no difference, and one below both is not explained by a
+// block too many.
+func TestAnalyzeProving_pageWithoutDeposits(t *testing.T) {
+	txs, few := uint64(100), uint64(90)
+	r := one([]sample.Record{
+		batchOf(1, 20, func(b *sample.Batch) { b.Deposits, b.Metrics = 33, &sample.BatchMetrics{Transactions: &txs} }),
+		batchOf(2, 20, func(b *sample.Batch) { b.Deposits, b.Metrics = 33, &sample.BatchMetrics{Transactions: &few} }),
+		proof(1, 1000, nil), proof(2, 1000, nil),
+	}, ProvingRule{})
+	side := r.Proving.Sides[0]
+	want := []OverCount{{Batch: 2, RPC: [3]uint64{20e6, 133, 10}, Metrics: [3]uint64{20e6, 90, 10}}}
+	if !reflect.DeepEqual(side.OverCounts, want) || side.Compared != 2 || side.OverCounts[0].Over() {
+		t.Errorf("over-counts %+v of %d", side.OverCounts, side.Compared)
+	}
+	if o := (OverCount{RPC: [3]uint64{5, 5, 5}, Metrics: [3]uint64{6, 5, 5}}); !o.Over() {
+		t.Errorf("%+v counts nothing too much", o)
+	}
+}
+
+// A batch was sealed when it was handed out, whenever the collector saw it.
+func TestSealedAt(t *testing.T) {
+	seen, before := time.Unix(10, 0), time.Unix(9, 0)
+	for _, c := range []struct{ seen, received, want time.Time }{
+		{seen, before, before}, {before, seen, before}, {seen, time.Time{}, seen}, {time.Time{}, before, time.Time{}},
+	} {
+		if got := sealedAt(c.seen, c.received); !got.Equal(c.want) {
+			t.Errorf("sealedAt(%v, %v) = %v, want %v", c.seen, c.received, got, c.want)
+		}
+	}
+}
+
 // recordsOf reads generated records.
 func recordsOf(t *testing.T, name string) []sample.Record {
 	t.Helper()

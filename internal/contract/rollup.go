@@ -75,11 +75,12 @@ func VerifyCall(number uint64, output []byte) []byte {
 	return append(append(data, output...), make([]byte, padding)...)
 }
 
-// View is a value of an [OnChainProposer] that anybody may ask for, one word.
+// View is a value of a contract that anybody may ask for, one word.
 type View string
 
-// The views: the numbers of the newest committed and verified batch, the last
-// committed block, the state root after it, and who may commit and verify.
+// The views of an [OnChainProposer]: the numbers of the newest committed and
+// verified batch, the last committed block, the state root after it, and who may
+// commit and verify.
 const (
 	LastCommittedBatch View = "lastCommittedBatch()"
 	LastVerifiedBatch  View = "lastVerifiedBatch()"
@@ -88,6 +89,9 @@ const (
 	Committer          View = "committer()"
 	ProofSender        View = "proofSender()"
 )
+
+// DepositCount is the view of a [CommonBridge]: how many deposits it has taken.
+const DepositCount View = "deposits()"
 
 // Call asks for the value.
 func (v View) Call() []byte { return pack(string(v)) }

@@ -137,7 +137,11 @@ line=$(</proc/$$/stat)
 set -- ${line##*) }
 record="$$ ${20} $(</proc/sys/kernel/random/boot_id)"
 printf '%s\n' "$record" >"$base.pid.$$" && mv -f -- "$base.pid.$$" "$base.pid" || exit
-echo recorded >&8
+# Whoever waits for this word may be gone. A signal that is caught, unlike one
+# that is ignored, is back to normal in the program.
+trap : PIPE
+echo recorded 2>/dev/null >&8
+trap - PIPE
 exec 8>&-
 shopt -s execfail
 EXECUTE

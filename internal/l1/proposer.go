@@ -2,6 +2,7 @@ package l1
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -148,13 +149,32 @@ func (p *Proposer) word(ctx context.Context, ask []byte) (common.Hash, error) {
 
 // read calls the contract on the newest state.
 func (p *Proposer) read(ctx context.Context, ask []byte) ([]byte, error) {
+	return p.client.view(ctx, contract.OnChainProposer, p.address, ask)
+}
+
+// CheckBridge makes sure that there is a CommonBridge at the address. Without
+// one there would never be a deposit, and nobody would hear why; so another
+// contract, or none, is a prerequisite that is missing.
+func (c *Client) CheckBridge(ctx context.Context, bridge common.Address) error {
+	_, err := c.view(ctx, contract.CommonBridge, bridge, contract.DepositCount.Call())
+	return err
+}
+
+// view asks a contract for a value on the newest state. An address without
+// code, and a contract that does not have the value, is a prerequisite that is
+// missing.
+func (c *Client) view(ctx context.Context, name contract.Name, address common.Address, ask []byte) ([]byte, error) {
 	var out hexutil.Bytes
-	call := Transaction{To: &p.address, Data: ask}.message(p.account.Address)
-	if err := p.client.call(ctx, &out, "eth_call", call, "latest"); err != nil {
+	err := c.call(ctx, &out, "eth_call", Transaction{To: &address, Data: ask}.message(common.Address{}), "latest")
+	var revert *RevertError
+	switch {
+	case errors.As(asRevert(err), &revert):
+		return nil, fault.Newf(fault.Prerequisite, "the contract at %s on the L1 at %s is no %s", address, c.URL(), name).
+			Hint("take both addresses from the env file of the last verdict devnet l1 deploy")
+	case err != nil:
 		return nil, err
-	}
-	if len(out) == 0 {
-		return nil, fault.Newf(fault.Prerequisite, "there is no OnChainProposer at %s on the L1 at %s: it was never deployed there, or the L1 is another one than then", p.address, p.client.URL()).
+	case len(out) == 0:
+		return nil, fault.Newf(fault.Prerequisite, "there is no %s at %s on the L1 at %s: it was never deployed there, or the L1 is another one than then", name, address, c.URL()).
 			Hint("verdict devnet l1 deploy --help")
 	}
 	return out, nil

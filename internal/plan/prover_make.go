@@ -117,7 +117,7 @@ func (m *proverPlan) prepare() {
 		ID:      Find,
 		Purpose: "look for what earlier runs left, by exact names, and for who has the ports",
 		Script:  program.FindScript(m.p),
-		Check:   ports + ", and no database of an earlier localnet is in the way",
+		Check:   ports + ", and no program of an earlier localnet is pointed at one of them",
 	}
 	switch {
 	case m.p.Running:
@@ -129,31 +129,16 @@ func (m *proverPlan) prepare() {
 	m.add(Step{
 		ID: Judge, Host: This,
 		Purpose: "judge what was found there",
-		Check:   "what the run needs is there: " + needs(m.p),
+		Check:   needs(m.p),
 	})
 }
 
 // needs is what a host must have for p.
 func needs(p *spec.Prover) string {
-	var list []string
-	ethrex := p.Program.Name == spec.Ethrex
-	switch built := slices.ContainsFunc(p.Sides(), p.Builds); {
-	case built && ethrex:
-		// The compiled contracts are part of the binary.
-		list = append(list, "git", "cargo", "solc")
-	case built:
-		list = append(list, "git", "go")
+	if tools := program.Tools(p); len(tools) > 0 {
+		return "the PATH of a login shell has what the run needs: " + strings.Join(tools, ", ")
 	}
-	if ethrex && p.Backend != spec.Exec {
-		list = append(list, "the toolchain of "+string(p.Backend))
-	}
-	if p.L1 == spec.Docker && !p.Running || p.Backend == spec.SP1 && p.GPU {
-		list = append(list, "docker")
-	}
-	if p.GPU {
-		list = append(list, "a GPU with its driver")
-	}
-	return strings.Join(append(list, "memory and disk"), ", ")
+	return "the run needs no other program"
 }
 
 // removals are the steps that remove what earlier runs left. What that is, is
@@ -292,7 +277,7 @@ func (s proverSession) startL1() {
 func (s proverSession) startL2() {
 	s.start(StartL2, "l2", s.r.L2(), Step{
 		Purpose: "start the sequencer on an empty database, with the addresses in " + s.r.EnvFile(),
-		Check: fmt.Sprintf("within %s its RPC at port %d answers, its block number is 2 or more, port %d accepts a connection, and its version names the commit that was built; "+
+		Check: fmt.Sprintf("within %s its RPC at port %d answers, its block number is 2 or more, something listens at port %d, and its version names the commit that was built; "+
 			"a log line \"Error starting Sequencer\" and the end of the process are failures at once",
 			s.p.Timeouts.Ready, s.p.Ports.L2, s.p.Ports.Coordinator),
 	})
@@ -326,7 +311,7 @@ func (s proverSession) load() {
 	if s.p.HoldCommitter {
 		s.step(Release, Step{
 			Purpose: fmt.Sprintf("release the committer: GET http://127.0.0.1:%d/committer/start", s.p.Ports.Admin),
-			Check:   fmt.Sprintf("within %s the pool or a block holds load; then it answers \"ok\", and /health says that the committer runs", s.p.Timeouts.Loaded),
+			Check:   fmt.Sprintf("within %s the blocks hold %d transactions; then it answers \"ok\", and /health says that the committer runs", s.p.Timeouts.Loaded, s.p.MinTransactions),
 		})
 	}
 	s.step(Loaded, Step{
@@ -388,12 +373,16 @@ func (s proverSession) stop() {
 		}
 		s.step(StopL1, l1)
 	}
-	check := "none of the recorded processes runs, and no container has the label of this run"
+	check := "none of the recorded processes runs"
 	if !s.p.Running && !s.p.Keep {
 		p := s.p.Ports
 		check += fmt.Sprintf("; none of the ports %d, %d, %d, %d or %d has a listener", p.L1, p.L2, p.Metrics, p.Coordinator, p.Admin)
 	}
-	s.step(Verify, Step{Purpose: "look whether anything of the session is left; what was there before is left alone", Check: check})
+	script := s.r.VerifyContainers()
+	if script != "" {
+		check += ", and no container of the run is left"
+	}
+	s.step(Verify, Step{Purpose: "look whether anything of the session is left; what was there before is left alone", Script: script, Check: check})
 }
 
 // proverKinds are the kinds of a prover run's steps, longer ones first.

@@ -110,7 +110,7 @@ func TestMakeProver_scripts(t *testing.T) {
 	}
 }
 
-// What is started is stopped, in the order load, prover, L2, L1, collector, and
+// What is started is stopped, in the order load, prover, collector, L2, L1, and
 // destroyed is only what the spec asks for.
 func TestMakeProver_isSafe(t *testing.T) {
 	for name, c := range proverPlans {

@@ -52,7 +52,7 @@ func MakeReplay(r *spec.Replay, specHash string) Plan {
 	p.Steps = append(p.Steps, Step{
 		ID: ReplayBatches, Host: This,
 		Purpose: fmt.Sprintf("give each batch to both provers, one after the other and never to both at once, in ABBA order drawn from seed %d; "+
-			"before that the first batch %d times, which does not count", r.Seed, r.WarmUp),
+			"before that each proves the first batch as a warm-up, %d in all for each side", r.Seed, r.WarmUp),
 		Check: fmt.Sprintf("%d pairs of proofs are recorded, each with the prover's own time", r.Batches),
 	})
 	for _, side := range sample.Sides {

@@ -2,36 +2,21 @@
 # object a line. It changes nothing, and shows no argument that could be a
 # secret.
 set -uo pipefail
-export LC_ALL=C
 
 text() { # a string of JSON
   printf '"%s"' "$(printf %s "$1" | tr '\n\t' '  ' | tr -d '\000-\037\177' | sed 's/[\\"]/\\&/g')"
 }
 
 boot=$(</proc/sys/kernel/random/boot_id)
-started() { # PID: since when it runs
-  local line
-  { line=$(</proc/"$1"/stat); } 2>/dev/null || return 1
-  set -- ${line##*) }
-  case $1 in [ZX]) return 1 ;; esac
-  printf '%s\n' "${20}"
-}
 
 contained() { # PID: is it in a container, and so gone with that?
   grep -qE 'docker|containerd|kubepods|libpod' "/proc/$1/cgroup" 2>/dev/null
 }
 
-has() { # WORD ARGUMENT...
-  local word=$1 arg
-  shift
-  for arg in "$@"; do [ "$arg" = "$word" ] && return; done
-  return 1
-}
-
 # localnet ARGUMENT...: is this a program of a localnet? An ethrex that follows a
 # public network is none.
 localnet() {
-  case $comm in
+  case $program in
     load_test) return 0 ;;
     ethrex) [ "${2-}" = l2 ] || has --dev "$@" ;;
     verdict)
@@ -64,12 +49,11 @@ role() { # ARGUMENT...: its words before the first flag, and harmless flags
 }
 
 processes() {
-  local dir pid comm start argv
+  local dir pid comm program start argv
   for dir in /proc/[0-9]*; do
     pid=${dir#/proc/}
     [ -O "$dir" ] && [ "$pid" != $$ ] || continue
-    { comm=$(<"$dir/comm"); } 2>/dev/null || continue
-    case $comm in ethrex | load_test | verdict) ;; *) continue ;; esac
+    { comm=$(<"$dir/comm"); } 2>/dev/null && known "$comm" || continue
     argv=()
     { mapfile -d '' -t argv <"$dir/cmdline"; } 2>/dev/null
     [ ${#argv[@]} -gt 0 ] && localnet "${argv[@]}" && ! contained "$pid" && start=$(started "$pid") || continue

@@ -1,27 +1,11 @@
 # Removes what $APPROVED names, one thing of $kind a line, and prints what it did.
 # What is no longer exactly what was approved is left alone.
 set -uo pipefail
-export LC_ALL=C
 failed=0
 
 refuse() { # WHAT WHY
   printf '%s: %s; it was left alone\n' "$1" "$2" >&2
   failed=1
-}
-
-has() { # WORD ARGUMENT...
-  local word=$1 arg
-  shift
-  for arg in "$@"; do [ "$arg" = "$word" ] && return; done
-  return 1
-}
-
-started() { # PID: since when it runs
-  local line
-  { line=$(</proc/"$1"/stat); } 2>/dev/null || return 1
-  set -- ${line##*) }
-  case $1 in [ZX]) return 1 ;; esac
-  printf '%s\n' "${20}"
 }
 
 within() { # TENTHS PID START: does it end within so many tenths of a second?
@@ -34,9 +18,9 @@ within() { # TENTHS PID START: does it end within so many tenths of a second?
 }
 
 processes() { # PID START BOOT NAME
-  local pid start boot name
+  local pid start boot name program
   read -r pid start boot name <<<"$1"
-  case $name in ethrex | load_test | verdict) ;; *) refuse "process $pid" "\"$name\" is no program of a localnet" && return ;; esac
+  known "$name" || { refuse "process $pid" "\"$name\" is no program of a localnet"; return; }
   if [ "$boot" != "$(</proc/sys/kernel/random/boot_id)" ] || [ "$(started "$pid")" != "$start" ]; then
     echo "process $pid ($name) has ended"
     return
@@ -66,14 +50,23 @@ volumes() { # NAME
   echo "volume $1 was removed"
 }
 
+holds() { # PATH: does a directory stand in it that databases are looked for in?
+  local place
+  for place in "$HOME" "${places[@]}"; do
+    place=$(CDPATH= cd -- "$place" 2>/dev/null && pwd -P) || continue
+    [[ $1 = / || $place/ == "$1"/* ]] && return
+  done
+  return 1
+}
+
 databases() { # PATH
   local place name path
   for place in "${places[@]}"; do
     for name in dev_ethrex_l1 dev_ethrex_l2 rollup_store; do
       path=$(CDPATH= cd -- "$place/$name" 2>/dev/null && pwd -P) || continue
       [ "$path" = "$1" ] || continue
-      if [ "$path" = / ] || [[ $(CDPATH= cd -- "$HOME" && pwd -P)/ == "$path"/* ]]; then
-        refuse "$path" "it holds the home directory"
+      if holds "$path"; then
+        refuse "$path" "it holds the home directory or a clone"
         return
       fi
       rm -rf -- "$path"

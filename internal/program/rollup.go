@@ -2,6 +2,7 @@ package program
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -410,4 +411,31 @@ func BuildOfLoadTest(p *spec.Prover) Build {
 // Worktree is the directory of the sources of what b says was built.
 func Worktree(b Build, built Built) string {
 	return strings.TrimSuffix(built.Binary, "/"+b.Binary)
+}
+
+// Tools are the commands that a host must have in the PATH of a login shell for
+// p, in order. The toolchains of provers are not among them: their installers
+// name them differently, and a build without one says so.
+func Tools(p *spec.Prover) []string {
+	var names []string
+	ethrex := p.Program.Name == spec.Ethrex
+	if slices.ContainsFunc(p.Sides(), p.Builds) {
+		names = append(names, "git", "flock")
+		switch {
+		case p.Program.Build != "":
+		case ethrex:
+			// The compiled contracts are part of the binary.
+			names = append(names, "cargo", "solc")
+		default:
+			names = append(names, "go")
+		}
+	}
+	if p.L1 == spec.Docker && !p.Running || p.Backend == spec.SP1 && p.GPU {
+		names = append(names, "docker")
+	}
+	if p.GPU {
+		names = append(names, "nvidia-smi")
+	}
+	slices.Sort(names)
+	return names
 }

@@ -134,6 +134,43 @@ echo stopped
 `, session, dir)
 }
 
+// VerifyContainers is the script that fails, naming it, when a container is left
+// that a session should have none of any more: one with the label of this run,
+// or the one in which SP1 proves on a GPU, whose prover removes it only when it
+// ends as it was told to. It is empty when the session has none, or may keep it.
+func (r Rollup) VerifyContainers() string {
+	var checks string
+	if p := r.spec; p.L1 == spec.Docker && !p.Running && !p.Keep {
+		checks += fmt.Sprintf("gone --filter \"label=%s=${RUN##*/}\"\n", runLabel)
+	}
+	if r.provesInContainer() {
+		log := strings.Replace(r.dir, RunWord, `"$RUN"`, 1) + "/prover.log"
+		checks += fmt.Sprintf("[ ! -e %s ] || gone --filter 'name=^/?%s$'\n", log, sp1Container)
+	}
+	if checks == "" {
+		return ""
+	}
+	return `set -uo pipefail
+left=0
+gone() { # FILTER...: docker takes a moment to remove one
+  local names
+  for _ in {1..50}; do
+    names=$(docker ps --all --format '{{.Names}}' "$@") || { left=1; return; }
+    [ -n "$names" ] || return 0
+    sleep 0.2
+  done
+  echo "the container" $names "is still there; docker rm --force" $names "removes it" >&2
+  left=1
+}
+` + checks + "exit $left\n"
+}
+
+// sp1Container is the container that a prover with SP1 on a GPU starts.
+const sp1Container = "sp1-gpu"
+
+// provesInContainer reports whether the session's prover starts that.
+func (r Rollup) provesInContainer() bool { return r.spec.Backend == spec.SP1 && r.spec.GPU }
+
 // The variables of scripts about containers, beside those of every script.
 const (
 	ImageVariable     = "IMAGE"

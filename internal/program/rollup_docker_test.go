@@ -109,3 +109,46 @@ func TestImage(t *testing.T) {
 		t.Error("a container that is none is taken")
 	}
 }
+
+// A session that left a container does not count as cleaned up.
+func TestVerifyContainers(t *testing.T) {
+	const docker = `#!/bin/bash
+here=$(dirname "$0")
+echo "$*" >> "$here/calls"
+case "$*" in
+"ps --all --format {{.Names}} --filter label=verdict.run=run-12") cat "$here/labeled" ;;
+"ps --all --format {{.Names}} --filter name=^/?sp1-gpu\$") cat "$here/named" ;;
+*) exit 1 ;;
+esac
+`
+	home, bin := t.TempDir(), t.TempDir()
+	write(t, bin+"/docker", docker, 0o755)
+	write(t, bin+"/sleep", "#!/bin/sh\n", 0o755)
+	write(t, home+"/run-12/s1/prover.log", "", 0o644)
+	for _, c := range []struct {
+		backend        spec.Backend
+		session        int
+		labeled, named string
+		want           string
+	}{
+		{spec.SP1, 1, "", "", ""},
+		{spec.SP1, 1, "verdict-l1-run-12-s1\n", "", "verdict-l1-run-12-s1 is still there"},
+		{spec.SP1, 1, "", "sp1-gpu\n", "sp1-gpu is still there"},
+		{spec.SP1, 2, "", "sp1-gpu\n", ""}, // of somebody else: no prover was started
+		{spec.Exec, 1, "", "sp1-gpu\n", ""},
+	} {
+		write(t, bin+"/labeled", c.labeled, 0o644)
+		write(t, bin+"/named", c.named, 0o644)
+		p := proverSpec(spec.Live, nil)
+		p.Backend, p.GPU = c.backend, c.backend == spec.SP1
+		_, errs, err := bash(t, home, bin, RollupOf(p, sample.Baseline, c.session).VerifyContainers(), "RUN="+home+"/run-12")
+		if (err != nil) != (c.want != "") || !strings.Contains(errs, c.want) {
+			t.Errorf("%+v: %v: %s", c, err, errs)
+		}
+	}
+	p := proverSpec(spec.Live, nil)
+	p.Backend, p.GPU, p.Keep = spec.Exec, false, true
+	if script := RollupOf(p, sample.Baseline, 1).VerifyContainers(); script != "" {
+		t.Errorf("a localnet that is kept is looked for: %s", script)
+	}
+}

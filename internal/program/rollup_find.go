@@ -109,10 +109,16 @@ func (l Leftover) String() string {
 //go:embed find.sh
 var findScript string
 
+// leftScript is what FindScript and RemoveScript have in common: whatever the
+// one finds the other knows again.
+//
+//go:embed left.sh
+var leftScript string
+
 // leftContainers and leftVolumes are the names of what ethrex's own tools and its
 // provers leave in docker.
 var (
-	leftContainers = []string{"ethrex_l1", "contract_deployer", "ethrex_l2", "ethrex_prover", "sp1-gpu"}
+	leftContainers = []string{"ethrex_l1", "contract_deployer", "ethrex_l2", "ethrex_prover", sp1Container}
 	leftVolumes    = []string{"l2_env"}
 )
 
@@ -136,7 +142,7 @@ func FindScript(p *spec.Prover) string {
 		env = shell.Path(strings.TrimSuffix(p.Repository, "/") + "/cmd/.env")
 	}
 	return fmt.Sprintf("containers=(%s) volumes=(%s)\nplaces=(%s) ports=(%s) env=%s label=%s\n",
-		strings.Join(leftContainers, " "), strings.Join(leftVolumes, " "), databasePlaces(p), strings.Join(ports, " "), env, runLabel) + findScript
+		strings.Join(leftContainers, " "), strings.Join(leftVolumes, " "), databasePlaces(p), strings.Join(ports, " "), env, runLabel) + leftScript + findScript
 }
 
 // ParseFound reads what FindScript printed, one JSON object a line.
@@ -202,7 +208,7 @@ var removeScript string
 // and fails when anything was refused or is still there.
 func RemoveScript(kind LeftoverKind, p *spec.Prover) string {
 	return fmt.Sprintf("kind=%s\ncontainers=(%s) volumes=(%s)\nplaces=(%s)\n", kind,
-		strings.Join(leftContainers, " "), strings.Join(leftVolumes, " "), databasePlaces(p)) + removeScript
+		strings.Join(leftContainers, " "), strings.Join(leftVolumes, " "), databasePlaces(p)) + leftScript + removeScript
 }
 
 // RemoveOwn is the script that removes a directory that this run made, given as a

@@ -213,3 +213,59 @@ func running(t *testing.T, argv ...string) int {
 	}
 	return cmd.Process.Pid
 }
+
+// Programs of a localnet are known whatever their files are called: a release of
+// ethrex has its platform in the name, verdict on servers its checksum.
+func TestFind_names(t *testing.T) {
+	want := map[int]string{
+		running(t, "verdict-0123456789ab", "collect", "prover", "--out", "/x"): "verdict-0123456789ab collect prover --out /x",
+		running(t, "ethrex-l2-linux-x86_64", "l2", "--datadir", "/d"):          "ethrex-l2-linux-x86_64 l2 --datadir /d",
+	}
+	for _, other := range []int{running(t, "ethrex-replay", "l2", "batch"), running(t, "verdict-0123456789ab", "runs")} {
+		want[other] = ""
+	}
+	home := t.TempDir()
+	p := proverSpec(spec.Live, nil)
+	out, errs, err := bash(t, home, t.TempDir(), FindScript(p))
+	if err != nil {
+		t.Fatalf("%v: %s", err, errs)
+	}
+	found, err := ParseFound([]byte(out))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pid, role := range want {
+		i := slices.IndexFunc(found, func(l Leftover) bool { return l.Kind == "process" && l.PID == pid })
+		switch {
+		case i < 0 && role != "":
+			t.Errorf("%s was not found", role)
+		case i >= 0 && found[i].Role != role:
+			t.Errorf("process %d is found as %q, want %q", pid, found[i].Role, role)
+		case i >= 0:
+			said, errs, err := bash(t, home, t.TempDir(), RemoveScript(LeftProcesses, p), "APPROVED="+found[i].identity())
+			if err != nil || !strings.Contains(said, "was stopped") {
+				t.Errorf("%s: %q, %v: %s", role, said, err, errs)
+			}
+		}
+	}
+}
+
+// A link of a database's name does not have what stands around the clone removed,
+// even if that was approved.
+func TestRemove_holdsClone(t *testing.T) {
+	home := t.TempDir()
+	disk := home + "/disk"
+	write(t, disk+"/ethrex/README", "", 0o644)
+	if err := os.Symlink(disk, home+"/dev_ethrex_l2"); err != nil {
+		t.Fatal(err)
+	}
+	p := proverSpec(spec.Live, nil)
+	p.Repository = disk + "/ethrex"
+	out, errs, err := bash(t, home, t.TempDir(), RemoveScript(LeftDatabases, p), "APPROVED="+disk)
+	if err == nil || !strings.Contains(errs, "it holds the home directory or a clone; it was left alone") {
+		t.Errorf("%q, %v: %s", out, err, errs)
+	}
+	if _, err := os.Stat(disk + "/ethrex/README"); err != nil {
+		t.Error(err)
+	}
+}

@@ -188,11 +188,7 @@ func (r *runner) judge(ctx context.Context) (detail string, err error) {
 		return "nothing is needed", nil
 	}
 	script := "for tool in " + strings.Join(names, " ") + "; do command -v -- $tool >/dev/null || echo $tool; done\n"
-	var out []byte
-	err = r.retry(ctx, func(ctx context.Context) (err error) {
-		out, err = r.Host.Run(ctx, script)
-		return err
-	})
+	out, err := r.Host.Run(ctx, script)
 	missing := strings.Fields(string(out))
 	if err != nil || len(missing) == 0 {
 		return strings.Join(names, ", "), err

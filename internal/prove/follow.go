@@ -41,7 +41,7 @@ type follower struct {
 
 // newFollower follows the session of a step, from what is here of it on.
 func (r *runner) newFollower(s plan.Step) *follower {
-	f := &follower{runner: r, step: s, session: r.sessions[s.Session-1], proofs: newProofs(r.Spec.MinTransactions), checked: time.Now()}
+	f := &follower{runner: r, step: s, session: r.sessions[s.Session-1], proofs: newProofs(&r.Spec), checked: time.Now()}
 	others := make(map[int]*proofs)
 	for _, records := range r.records {
 		for _, rec := range records {
@@ -51,7 +51,7 @@ func (r *runner) newFollower(s plan.Step) *follower {
 				continue
 			}
 			if others[n] == nil {
-				others[n] = newProofs(r.Spec.MinTransactions)
+				others[n] = newProofs(&r.Spec)
 			}
 			others[n].add(rec)
 		}
@@ -83,11 +83,7 @@ func (f *follower) read(ctx context.Context) error {
 	path := f.dir(f.session.Number) + "/samples.jsonl"
 	for {
 		offset := f.Run.Size(f.session.Side) - f.state.Sessions[f.session.Number-1].Base
-		var data []byte
-		err := f.retry(ctx, func(ctx context.Context) (err error) {
-			data, err = journal.Written(ctx, f.Host, path, offset)
-			return err
-		})
+		data, err := journal.Written(ctx, f.Host, path, offset)
 		var shrunk *host.ShrunkError
 		if errors.As(err, &shrunk) {
 			return fault.Newf(fault.Failed, "%s: %w; a machine that lost its power loses the samples of the last second", f.Host.Name(), err).

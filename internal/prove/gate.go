@@ -46,15 +46,18 @@ func (r *runner) wait(ctx context.Context, s plan.Step, limit time.Duration, hin
 		if err != nil || wait == "" {
 			return err
 		}
-		if time.Since(checked) >= rounds {
+		if waited := time.Since(began); waited > limit || time.Since(checked) >= rounds {
+			before := time.Now()
 			if err := r.alive(ctx, s.Session); err != nil {
 				return err
 			}
 			checked = time.Now()
-		}
-		if waited := time.Since(began); waited > limit {
-			if err := r.alive(ctx, s.Session); err != nil {
-				return err
+			if lasted := checked.Sub(before); lasted > rounds {
+				began = began.Add(lasted) // the connection was lost: nobody looked
+				continue
+			}
+			if waited <= limit {
+				continue
 			}
 			return fault.Newf(fault.Failed, "%s: gave up after %v: %s", s.ID, limit, wait).Hint("%s", hint)
 		}

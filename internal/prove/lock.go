@@ -109,11 +109,7 @@ func (r *runner) lock(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var out []byte
-	err = r.retry(ctx, func(ctx context.Context) (err error) {
-		out, err = r.Host.Run(ctx, r.lockVariables()+"holder="+shell.Quote(string(line))+"\n"+lockScript)
-		return err
-	})
+	out, err := r.Host.Run(ctx, r.lockVariables()+"holder="+shell.Quote(string(line))+"\n"+lockScript)
 	if err != nil {
 		return fmt.Errorf("locking %s: %w", r.Host.Name(), err)
 	}
@@ -141,10 +137,7 @@ func inUse(name string, other holder, busy bool) error {
 
 // unlock gives the host back.
 func (r *runner) unlock(ctx context.Context) error {
-	err := r.retry(ctx, func(ctx context.Context) error {
-		_, err := r.Host.Run(ctx, r.lockVariables()+unlockScript)
-		return err
-	})
+	_, err := r.Host.Run(ctx, r.lockVariables()+unlockScript)
 	if err == nil {
 		r.held = false
 	}

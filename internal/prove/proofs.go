@@ -8,13 +8,16 @@ import (
 	"time"
 
 	"github.com/verdict-bench/verdict/internal/sample"
+	"github.com/verdict-bench/verdict/internal/spec"
 )
 
 // proofs is what is known of the batches of one session.
 type proofs struct {
 	// least is the fewest transactions of a batch that counts as loaded.
-	least   int
-	batches map[uint64]*sample.Batch
+	least int
+	// verified says that a batch counts only once the L1 has verified it.
+	verified bool
+	batches  map[uint64]*sample.Batch
 	// attempts are the last ones at each batch: with the highest number, and of
 	// that the last record.
 	attempts map[uint64]*sample.Attempt
@@ -22,8 +25,9 @@ type proofs struct {
 	tries, refused int
 }
 
-func newProofs(least int) *proofs {
-	return &proofs{least: least, batches: make(map[uint64]*sample.Batch), attempts: make(map[uint64]*sample.Attempt)}
+func newProofs(s *spec.Prover) *proofs {
+	// Of an L2 that ran already nobody knows whether and when it settles.
+	return &proofs{least: s.MinTransactions, verified: !s.Running, batches: make(map[uint64]*sample.Batch), attempts: make(map[uint64]*sample.Attempt)}
 }
 
 // add takes a record into account.
@@ -79,13 +83,14 @@ func (p *proofs) numbers() (sealed, proved, verified int) {
 	return sealed, proved, verified
 }
 
-// counted is how many batches count: with load, proved, verified, and not by the
-// first proof of a prover process, which pays for its setting up.
+// counted is how many batches count: with load, proved, verified where that is
+// asked for, and not by the first proof of a prover process, which pays for its
+// setting up.
 func (p *proofs) counted() int {
 	n := 0
 	for number, b := range p.batches {
 		a := p.attempts[number]
-		if p.loaded(b) && !b.VerifiedAt.IsZero() && a != nil && a.Status == sample.Accepted && !a.SetUp {
+		if p.loaded(b) && !(p.verified && b.VerifiedAt.IsZero()) && a != nil && a.Status == sample.Accepted && !a.SetUp {
 			n++
 		}
 	}

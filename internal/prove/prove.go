@@ -105,7 +105,8 @@ type runner struct {
 func Run(ctx context.Context, o Options) error {
 	r := &runner{Options: o, done: make(map[string]bool), up: make(map[string]bool), warned: make(map[string]bool)}
 	r.sessions = plan.Turns(&o.Spec)
-	r.ports = newPorts(o.Host)
+	r.Host = patient{o.Host, r.say}
+	r.ports = newPorts(r.Host)
 	defer r.ports.close()
 	if err := r.open(); err != nil {
 		return err
@@ -163,9 +164,6 @@ func (r *runner) walk(ctx context.Context) error {
 				return err
 			}
 		}
-	}
-	if r.Spec.Keep {
-		return nil // the localnet has the host until it is stopped
 	}
 	return r.unlock(ctx)
 }
@@ -296,23 +294,3 @@ func (r *runner) measured() bool {
 	}
 	return false
 }
-
-// retry does f until the connection to the host holds, as long as patience
-// lasts. That it was lost, and that it is back, is told.
-func (r *runner) retry(ctx context.Context, f func(context.Context) error) error {
-	var since time.Time
-	err := host.Retry(ctx, patience, func(err error, _ time.Duration) {
-		if since.IsZero() {
-			since = time.Now()
-			r.say("%v; trying again for %v", err, patience)
-		}
-	}, f)
-	if err == nil && !since.IsZero() {
-		r.say("%s answers again, after %v", r.Host.Name(), time.Since(since).Round(time.Second))
-	}
-	return err
-}
-
-// patience is how long a lost connection is tried again before this process
-// leaves the run to itself.
-const patience = 5 * time.Minute

@@ -211,7 +211,7 @@ func attemptAt(batch uint64, number int, status sample.AttemptStatus, setUp bool
 }
 
 func TestProofs(t *testing.T) {
-	p := newProofs(10)
+	p := newProofs(&spec.Prover{MinTransactions: 10})
 	for _, rec := range []sample.Record{
 		batchOf(1, 0, true), attemptAt(1, 1, sample.Accepted, true), // empty, and the first proof
 		batchOf(2, 50, true), attemptAt(2, 1, sample.Accepted, false),
@@ -227,6 +227,10 @@ func TestProofs(t *testing.T) {
 	sealed, proved, verified := p.numbers()
 	if got := fmt.Sprint(sealed, proved, verified, p.counted(), p.possible()); got != "5 3 2 2 5" {
 		t.Errorf("sealed, proved, verified, counted, possible = %s, want 5 3 2 2 5", got)
+	}
+	p.verified = false
+	if n := p.counted(); n != 3 {
+		t.Errorf("without the L1 %d batches count, want 3", n)
 	}
 	if first, ok := p.firstLoaded(); first != 2 || !ok {
 		t.Errorf("firstLoaded() = %d, %v, want 2", first, ok)
@@ -554,4 +558,63 @@ func TestInTheWay(t *testing.T) {
 	if _, err := r.served(found[:1]); err == nil || !strings.Contains(err.Error(), fmt.Sprint(r.Spec.Ports.L2)) {
 		t.Errorf("served: %v", err)
 	}
+}
+
+// What was approved is removed, and what is like it is left alone.
+func TestRemove(t *testing.T) {
+	r := newRunner(t, func(s *spec.Prover) { s.Clear = true })
+	r.Approve = func(_ context.Context, s plan.Step, seen string) error {
+		if s.ID != "remove-processes" || !strings.Contains(seen, "load_test") {
+			return fmt.Errorf("asked for %s: %s", s.ID, seen)
+		}
+		return nil
+	}
+	tool := filepath.Join(t.TempDir(), "load_test")
+	sleep, err := os.ReadFile("/bin/sleep")
+	if err != nil {
+		t.Skip("no program to copy: ", err)
+	}
+	if err := os.WriteFile(tool, sleep, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	left, other := r.begins(t, "left", tool, "600"), r.begins(t, "other", tool, "600")
+	out, err := r.script(t.Context(), r.stepOf(t, "find"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := program.ParseFound(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What else runs on this machine is not this test's.
+	found = slices.DeleteFunc(found, func(l program.Leftover) bool { return l.PID != left.PID || l.Kind != "process" })
+	if len(found) != 1 {
+		t.Fatalf("find did not see process %d: %s", left.PID, out)
+	}
+	if _, err := r.approve(t.Context(), found); err != nil {
+		t.Fatal(err)
+	}
+	if detail, err := r.remove(t.Context(), r.stepOf(t, "remove-processes")); err != nil || !strings.Contains(detail, fmt.Sprint(left.PID)) {
+		t.Errorf("remove = %q, %v", detail, err)
+	}
+	for name, want := range map[string]host.Phase{"left": host.Ended, "other": host.Running} {
+		if _, st, err := r.found(t.Context(), 1, name); err != nil || st.Phase != want {
+			t.Errorf("process %s is %v, %v; want %s (other is %v)", name, st.Phase, err, want, other)
+		}
+	}
+	if detail, err := r.remove(t.Context(), r.stepOf(t, "remove-databases")); err != nil || detail != "there is nothing to remove" {
+		t.Errorf("remove of nothing = %q, %v", detail, err)
+	}
+	if err := newRunner(t, func(s *spec.Prover) { s.Clear = true }).refuses(t, found); err == nil {
+		t.Error("nobody approved, and it went on")
+	}
+}
+
+// refuses is what comes of an approval that nobody gives.
+func (r *runner) refuses(t *testing.T, found []program.Leftover) error {
+	_, err := r.approve(t.Context(), found)
+	if len(r.state.Approved) > 0 {
+		t.Errorf("approved without anybody: %v", r.state.Approved)
+	}
+	return err
 }

@@ -93,14 +93,6 @@ func Replay(ctx context.Context, o ReplayOptions) error {
 	return errors.Join(err, r.finish(err))
 }
 
-// ReplayRule is how a replay is judged.
-func ReplayRule(s *spec.Replay) compare.ProvingRule {
-	return compare.ProvingRule{
-		Planned: s.Batches, Compare: true, Paired: true,
-		Margin: s.Margin, Alpha: s.Alpha, Seed: s.Seed,
-	}
-}
-
 // batches are the recorded batches that are replayed.
 func (r *replayer) batches() []coordinator.Batch {
 	return r.Recording.Batches[:min(r.Spec.Batches, len(r.Recording.Batches))]
@@ -218,7 +210,7 @@ func (r *replayer) finish(failure error) error {
 	if err := r.Run.Journal(plan.Report, store.Started, ""); err != nil {
 		return err
 	}
-	result := compare.AnalyzeProving(r.records, ReplayRule(&r.Spec))
+	result := compare.AnalyzeProving(r.records, compare.ReplayRuleOf(&r.Spec))
 	r.manifest.Verdict = result.Verdict.String()
 	if err := r.Report(r.manifest, result); err != nil {
 		return errors.Join(err, r.Run.Journal(plan.Report, store.Failed, err.Error()))

@@ -53,20 +53,15 @@ func (r *runner) reach(ctx context.Context) error {
 
 // connect opens the connection to the host and takes it for this run.
 func (r *runner) connect(ctx context.Context) (detail string, err error) {
-	once := func(ctx context.Context) error {
-		out, err := r.Host.Run(ctx, "uname -sm\n")
-		detail = strings.TrimSpace(string(out))
-		return err
+	h := r.Host
+	if p, ok := h.(patient); ok && !r.Resume {
+		h = p.Host // at the start, a host that cannot be reached is better told at once
 	}
-	// At the start, a host that cannot be reached is better told at once.
-	if r.Resume {
-		err = r.retry(ctx, once)
-	} else {
-		err = once(ctx)
-	}
+	out, err := h.Run(ctx, "uname -sm\n")
 	if err != nil {
 		return "", fault.As(fault.Prerequisite, err)
 	}
+	detail = strings.TrimSpace(string(out))
 	if !strings.HasPrefix(detail, "Linux ") {
 		return "", fault.Newf(fault.Prerequisite, "%s is %s: a localnet needs Linux there", r.Host.Name(), detail)
 	}
@@ -89,19 +84,14 @@ func (r *runner) install(ctx context.Context) (detail string, err error) {
 
 // inspect notes what the host is.
 func (r *runner) inspect(ctx context.Context) (detail string, err error) {
-	var facts doctor.Facts
-	err = r.retry(ctx, func(ctx context.Context) error {
-		s, err := inspect.Remote(ctx, r.Host, r.state.Program, doctor.Query{})
-		facts = s.Facts
-		return err
-	})
+	seen, err := inspect.Remote(ctx, r.Host, r.state.Program, doctor.Query{})
 	if err != nil {
 		return "", err
 	}
-	if err := r.Run.WriteJSON("facts.json", facts); err != nil {
+	if err := r.Run.WriteJSON("facts.json", seen.Facts); err != nil {
 		return "", err
 	}
-	m := facts.Machine
+	m := seen.Facts.Machine
 	here := store.Environment{
 		Hostname: m.Hostname, OS: m.OS + "/" + m.Arch, Kernel: m.Kernel, CPU: m.CPU, CPUs: m.CPUs,
 		MemoryBytes: m.MemoryBytes, LoadAverage: m.Load[0],
@@ -192,8 +182,7 @@ func (r *runner) values(s plan.Step) map[string]string {
 	}
 }
 
-// script has a login shell on the host execute the script of a step, again when
-// the connection breaks: scripts of a plan look first what is done already.
+// script has a login shell on the host execute the script of a step.
 func (r *runner) script(ctx context.Context, s plan.Step) (out []byte, err error) {
 	var prelude strings.Builder
 	values := r.values(s)
@@ -206,11 +195,7 @@ func (r *runner) script(ctx context.Context, s plan.Step) (out []byte, err error
 	}
 	fmt.Fprintf(&prelude, "%s=%s\n%s=%s\n%s=%s\n", program.ImageVariable, shell.Quote(r.state.Image.ID),
 		program.ContainerVariable, shell.Quote(container), plan.ApprovedVariable, shell.Quote(r.state.Approved[s.ID]))
-	err = r.retry(ctx, func(ctx context.Context) (err error) {
-		out, err = r.Host.Run(ctx, prelude.String()+s.Script)
-		return err
-	})
-	return out, err
+	return r.Host.Run(ctx, prelude.String()+s.Script)
 }
 
 // once runs the program of a step to its end.
@@ -219,11 +204,7 @@ func (r *runner) once(ctx context.Context, s plan.Step) (detail string, err erro
 	for _, arg := range s.Command().Filled(r.values(s)).Argv {
 		line.WriteString(shell.Path(arg) + " ")
 	}
-	var out []byte
-	err = r.retry(ctx, func(ctx context.Context) (err error) {
-		out, err = r.Host.Run(ctx, line.String()+"\n")
-		return err
-	})
+	out, err := r.Host.Run(ctx, line.String()+"\n")
 	return lastLine(out), err
 }
 
@@ -235,11 +216,7 @@ func lastLine(out []byte) string {
 
 // found looks for a program of a session on the host.
 func (r *runner) found(ctx context.Context, session int, name string) (id host.Identity, st host.State, err error) {
-	err = r.retry(ctx, func(ctx context.Context) (err error) {
-		id, st, err = r.Host.Find(ctx, r.dir(session), name)
-		return err
-	})
-	return id, st, err
+	return r.Host.Find(ctx, r.dir(session), name)
 }
 
 // begin notes, before the first program of a session is started, that there may
@@ -335,11 +312,7 @@ func (r *runner) launch(ctx context.Context, s plan.Step) (id host.Identity, err
 	}
 	c := s.Command().Filled(values)
 	p := host.Program{Dir: r.dir(s.Session), Name: s.Name, Argv: c.Argv, Env: c.Env, WorkDir: c.Dir}
-	err = r.retry(ctx, func(ctx context.Context) (err error) {
-		id, err = r.Host.Start(ctx, p)
-		return err
-	})
-	return id, err
+	return r.Host.Start(ctx, p)
 }
 
 // deploy deploys the contracts and waits until that is done. What it wrote says

@@ -60,11 +60,7 @@ func (r *runner) stop(ctx context.Context, session int, name string) (detail str
 		return fmt.Sprintf("had ended with status %d", st.Exit), nil
 	}
 	how := endings[name]
-	var killed bool
-	err = r.retry(ctx, func(ctx context.Context) (err error) {
-		killed, err = r.Host.Stop(ctx, id, how.signal, how.grace)
-		return err
-	})
+	killed, err := r.Host.Stop(ctx, id, how.signal, how.grace)
 	if killed {
 		return id.String() + ", killed: it had not ended within " + how.grace.String(), err
 	}

@@ -55,17 +55,23 @@ type Prover struct {
 	endpoints []endpoint
 	commit    string
 	interval  time.Duration
-	timed     bool
-	log       *slog.Logger
-	slow      float64
+	// patience is how long an exchange may stand still.
+	patience time.Duration
+	timed    bool
+	log      *slog.Logger
+	slow     float64
 }
+
+// patience is far above what a coordinator needs to open an input, and short
+// enough that the log tells of one that hangs.
+const patience = time.Minute
 
 // endpoint is one coordinator: the address to dial, and the URL for the log.
 type endpoint struct{ addr, shown string }
 
 // New checks the options. Its errors are those of bad usage.
 func New(o Options) (*Prover, error) {
-	p := &Prover{commit: o.Commit, interval: o.Interval, timed: o.Timed, log: o.Log}
+	p := &Prover{commit: o.Commit, interval: o.Interval, patience: patience, timed: o.Timed, log: o.Log}
 	if len(o.Coordinators) == 0 {
 		return nil, errors.New("no proof coordinator is given")
 	}
@@ -155,7 +161,7 @@ func (p *Prover) request(ctx context.Context, addr string) (*batch.Batch, coordi
 	asked := make(chan struct{})
 	go func() {
 		defer close(asked)
-		message, _, asking = coordinator.Ask(ctx, addr, doc, w)
+		message, asking = p.ask(ctx, addr, doc, w)
 		w.CloseWithError(asking) // nil is the end of the document
 	}()
 	b, decoding := batch.DecodeResponse(r)
@@ -170,6 +176,28 @@ func (p *Prover) request(ctx context.Context, addr string) (*batch.Batch, coordi
 	}
 	// What was wrong with the exchange is why decoding failed.
 	return nil, message, asking
+}
+
+// ask makes one exchange. One in which nothing comes for the time of patience is
+// an error: the other coordinators are to be asked all the same.
+func (p *Prover) ask(ctx context.Context, addr string, doc []byte, answer io.Writer) (coordinator.Message, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watch := time.AfterFunc(p.patience, func() { cancel(fmt.Errorf("it sent nothing for %v", p.patience)) })
+	defer watch.Stop()
+	message, _, err := coordinator.Ask(ctx, addr, doc, progress{answer, func() { watch.Reset(p.patience) }})
+	return message, err
+}
+
+// progress passes on what is written and tells of it.
+type progress struct {
+	io.Writer
+	made func()
+}
+
+func (w progress) Write(b []byte) (int, error) {
+	w.made()
+	return w.Writer.Write(b)
 }
 
 // work proves a batch and submits the proof.
@@ -188,7 +216,7 @@ func (p *Prover) work(ctx context.Context, e endpoint, b batch.Batch) {
 	default:
 		p.log.Info(fmt.Sprintf("Proved batch %d", b.Number), "batch", b.Number)
 	}
-	trouble := submit(ctx, e.addr, b.Number, public)
+	trouble := p.submit(ctx, e.addr, b.Number, public)
 	switch {
 	case ctx.Err() != nil:
 	case trouble != "":
@@ -210,8 +238,8 @@ func (p *Prover) prove(ctx context.Context, b batch.Batch) (batch.Public, time.D
 
 // submit hands a proof to the coordinator and waits for its acknowledgement. It
 // returns what went wrong as the log tells it, "" for nothing.
-func submit(ctx context.Context, addr string, number uint64, public batch.Public) (trouble string) {
-	message, _, err := coordinator.Ask(ctx, addr, Proof(number, public), io.Discard)
+func (p *Prover) submit(ctx context.Context, addr string, number uint64, public batch.Public) (trouble string) {
+	message, err := p.ask(ctx, addr, Proof(number, public), io.Discard)
 	switch {
 	case err != nil:
 		return "Failed to get SubmitAck: " + explain(err)

@@ -346,6 +346,47 @@ func TestRun_stopsWhileAsking(t *testing.T) {
 	}
 }
 
+// TestRun_hangs: a coordinator that takes the question, begins to answer and
+// hangs is told of, and the next one is asked.
+func TestRun_hangs(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cause := errors.New("the second was asked")
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	listen := func(answer coordinator.Answer) string {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		serving.Go(func() {
+			coordinator.Serve(ctx, ln, coordinator.Limits{Grace: time.Millisecond}, answer, nil)
+		})
+		return ln.Addr().String()
+	}
+	hangs := listen(func(ctx context.Context, _ coordinator.Received, w io.Writer) error {
+		io.WriteString(w, `{"BatchResponse":{"batch_number":1,"input":{"blocks":[[1,`)
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	answers := listen(func(context.Context, coordinator.Received, io.Writer) error {
+		cancel(cause)
+		return nil
+	})
+	var log bytes.Buffer
+	p, err := New(Options{Coordinators: []string{hangs, answers}, Commit: commit, Log: tracelog.New(&log, slog.LevelInfo, "")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.patience = 50 * time.Millisecond
+	if err := p.Run(ctx); err != cause {
+		t.Errorf("Run = %v, want %v", err, cause)
+	}
+	want := "ERROR Failed to request new data: Failed to get Response: coordinator " + hangs + ": it sent nothing for 50ms endpoint=" + hangs + "\n"
+	if !strings.Contains(log.String(), want) {
+		t.Errorf("the log is\n%swant %s", log.String(), want)
+	}
+}
+
 func TestNew_refuses(t *testing.T) {
 	good := Options{Coordinators: []string{"tcp://127.0.0.1:3900"}, Commit: commit}
 	for want, change := range map[string]func(*Options){

@@ -165,8 +165,12 @@ func overCounted(s *compare.ProvingSide, rule compare.ProvingRule) string {
 	if len(s.OverCounts) > 3 {
 		parts = append(parts, "…")
 	}
-	return fmt.Sprintf("The metrics page differs from the RPC on %d of %s: %s. A page counts the block that no longer fitted; the RPC is what is used here.",
-		len(s.OverCounts), count(s.Compared, "batch"), strings.Join(parts, ", "))
+	why := "A page counts the block that no longer fitted; the RPC is what is used here."
+	if slices.ContainsFunc(s.OverCounts, func(o compare.OverCount) bool { return !o.Over() }) {
+		why = "That is more than the block that no longer fitted, which a page counts, would explain; the RPC is what is used here."
+	}
+	return fmt.Sprintf("The metrics page differs from the RPC on %d of %s: %s. %s",
+		len(s.OverCounts), count(s.Compared, "batch"), strings.Join(parts, ", "), why)
 }
 
 func countAll(n int) string {
@@ -326,7 +330,7 @@ func noticeWords(kind sample.NoticeKind) string {
 	case sample.NoGPU:
 		return "No GPU can be measured, so that power, temperature and energy are unknown, not zero"
 	case sample.LogCut:
-		return "A log became shorter while it was read"
+		return "Of a log that is followed something may be missing"
 	}
 	return sentence(Clean(string(kind)))
 }

@@ -166,8 +166,8 @@ const (
 	NoMetrics NoticeKind = "no-metrics"
 	// NoGPU: nvidia-smi is absent or failed.
 	NoGPU NoticeKind = "no-gpu"
-	// LogCut: a log that was followed became shorter or was replaced, so that
-	// something of it may be missing.
+	// LogCut: a log that is followed became shorter, was replaced or cannot be
+	// read, so that something of it may be missing.
 	LogCut NoticeKind = "log-cut"
 	// ProverStarted: a prover process started to ask for batches.
 	ProverStarted NoticeKind = "prover-started"

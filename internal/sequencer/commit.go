@@ -22,6 +22,11 @@ import (
 // blobs; it is here so that batches end where ethrex's do.
 const maxBytes = 4096 * 31
 
+// maxBlocks is how many blocks a batch holds, however empty they are: after hours
+// without an L1, or with a stopped committer, the rest goes into the next
+// batches, and no batch needs all memory of a prover.
+const maxBlocks = 1024
+
 // retryPause is how long the committer waits when the L1 did not take a batch.
 const retryPause = 5 * time.Second
 
@@ -189,7 +194,7 @@ func (d *draft) fits(b *types.Block, gasLimit uint64) bool {
 	switch {
 	case len(d.blocks) == 0:
 		return true
-	case d.Bytes+bytesOf(b) > maxBytes, d.Deposits+len(b.Withdrawals()) > maxDeposits:
+	case len(d.blocks) == maxBlocks, d.Bytes+bytesOf(b) > maxBytes, d.Deposits+len(b.Withdrawals()) > maxDeposits:
 		return false
 	}
 	return gasLimit == 0 || d.GasUsed+b.GasUsed() <= gasLimit

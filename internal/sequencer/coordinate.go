@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"math"
 	"net"
@@ -31,9 +32,16 @@ type handout struct {
 	asked map[uint64]time.Time
 }
 
+// limits bound what anybody who reaches the port can take. Requests are small,
+// the largest has the bytes of one public output; connections that stay silent
+// must not keep provers out for long.
+func limits() coordinator.Limits {
+	return coordinator.Limits{Connections: 1024, Request: 256 << 10, Read: 10 * time.Second}
+}
+
 // run serves provers until ctx ends. It closes ln.
 func (h *handout) run(ctx context.Context, ln net.Listener) error {
-	err := coordinator.Serve(ctx, ln, coordinator.Limits{}, h.answer, h.failed)
+	err := coordinator.Serve(ctx, ln, limits(), h.answer, h.failed)
 	if err != nil {
 		return fmt.Errorf("proof coordinator: %w", err)
 	}
@@ -102,6 +110,11 @@ func (h *handout) request(r coordinator.Received, w io.Writer) error {
 		return document(w, coordinator.VersionMismatch)
 	}
 	input, err := h.files.input(number)
+	if errors.Is(err, fs.ErrNotExist) && h.files.verified() >= number {
+		// It was verified since the question, and the input removed.
+		_, err := w.Write(coordinator.NothingToDo(r.Message))
+		return err
+	}
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package sequencer
 
 import (
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -89,10 +88,11 @@ func (m *meters) produced(transactions, deposits int) {
 	m.deposits += uint64(deposits)
 }
 
-// writeTo writes the page's part in the Prometheus text format; f has the
-// newest batches.
-func (m *meters) writeTo(w io.Writer, f *files) error {
-	p := &page{w: w}
+// page is the page's part in the Prometheus text format; f has the newest
+// batches. It is made as a whole, so that a scraper that reads slowly does not
+// hold up those who set the values.
+func (m *meters) page(f *files) []byte {
+	p := new(page)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(m.batches)) {
@@ -108,19 +108,14 @@ func (m *meters) writeTo(w io.Writer, f *files) error {
 	p.printf("l2_operations_tracker{operations_type=\"processedPrivilegedTransactions\"} %d\n", m.deposits)
 	p.head("transactions_total", "counter", "Transactions of the blocks made since the start.")
 	p.printf("transactions_total %d\n", m.transactions)
-	return p.err
+	return p.text
 }
 
-// page writes until the first error and keeps it.
-type page struct {
-	w   io.Writer
-	err error
-}
+// page is a page that is being written.
+type page struct{ text []byte }
 
 func (p *page) printf(format string, args ...any) {
-	if p.err == nil {
-		_, p.err = fmt.Fprintf(p.w, format, args...)
-	}
+	p.text = fmt.Appendf(p.text, format, args...)
 }
 
 func (p *page) head(name, kind, help string) {

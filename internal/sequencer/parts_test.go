@@ -65,6 +65,18 @@ func TestDraft_fits(t *testing.T) {
 	}
 }
 
+// A batch has an end even if nothing is in its blocks.
+func TestDraft_maxBlocks(t *testing.T) {
+	var d draft
+	empty := blockOf(0, 0, 0)
+	for d.fits(empty, 0) && len(d.blocks) <= maxBlocks {
+		d.add(empty)
+	}
+	if len(d.blocks) != maxBlocks {
+		t.Errorf("a batch takes %d empty blocks, want %d", len(d.blocks), maxBlocks)
+	}
+}
+
 // Deposits are credited once, in order and without gaps.
 func TestDeposits(t *testing.T) {
 	d := &deposits{next: 4}

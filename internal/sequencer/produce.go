@@ -5,14 +5,12 @@ import (
 	"encoding/binary"
 	"fmt"
 	"log/slog"
-	"math/big"
 	"sync"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
-	"github.com/ethereum/go-ethereum/params"
 
 	"github.com/verdict-bench/verdict/internal/ethrpc"
 	"github.com/verdict-bench/verdict/internal/l1"
@@ -213,8 +211,7 @@ func (d *deposits) due(limit int) []*types.Withdrawal {
 	defer d.mu.Unlock()
 	credits := make([]*types.Withdrawal, min(limit, len(d.queue)))
 	for i := range credits {
-		gwei := new(big.Int).Div(d.queue[i].Wei, big.NewInt(params.GWei))
-		credits[i] = &types.Withdrawal{Index: d.queue[i].ID, Address: d.queue[i].To, Amount: gwei.Uint64()}
+		credits[i] = &types.Withdrawal{Index: d.queue[i].ID, Address: d.queue[i].To, Amount: d.queue[i].Gwei()}
 	}
 	return credits
 }

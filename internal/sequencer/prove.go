@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/verdict-bench/verdict/internal/ethrpc"
 	"github.com/verdict-bench/verdict/internal/l1"
 )
 
@@ -82,12 +83,12 @@ func (s *sender) send(ctx context.Context, number uint64) error {
 	}
 	p, _ := s.files.proof(number, s.required[0])
 	receipt, err := s.l1.sender.Verify(ctx, number, p.Public)
-	var revert *l1.RevertError
 	switch {
-	case errors.As(err, &revert) && !s.right(number, p):
+	case refused(err) && !s.right(number, p):
 		return s.refuse(p, err)
 	case err != nil:
-		// The L1 refused the right output, so a new proof would not help it.
+		// The L1 refused the right output, so a new proof would not help it, or
+		// it did not answer.
 		return onL1(err)
 	}
 	if err := s.files.setVerified(number, receipt.Hash); err != nil {
@@ -96,6 +97,14 @@ func (s *sender) send(ctx context.Context, number uint64) error {
 	s.meters.verified(number, receipt.GasUsed)
 	s.log.Info("Sent batch verification transaction to L1", "batch_number", number, "verify_tx_hash", receipt.Hash.Hex())
 	return nil
+}
+
+// refused reports whether the L1 said no: the contract, or the node, which takes
+// no transaction of any size.
+func refused(err error) bool {
+	var revert *l1.RevertError
+	var answer *ethrpc.Error
+	return errors.As(err, &revert) || errors.As(err, &answer)
 }
 
 // right reports whether a proof has the public output of its batch.

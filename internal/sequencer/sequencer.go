@@ -178,8 +178,18 @@ func (s *Sequencer) openL1(ctx context.Context) error {
 	if err == nil {
 		err = s.l1.sender.CheckProofSender(ctx)
 	}
-	if err != nil {
-		return fault.As(fault.Prerequisite, fmt.Errorf("starting the sequencer: %w", err))
+	if err == nil {
+		err = client.CheckBridge(ctx, s.o.Bridge)
+	}
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case fault.KindOf(err) == fault.Prerequisite:
+		return fmt.Errorf("starting the sequencer: %w", err)
+	default:
+		return fault.Newf(fault.Prerequisite, "starting the sequencer: %w", err).
+			Hint("start an L1 (verdict devnet l1) and give its address: --eth.rpc-url http://127.0.0.1:8545")
 	}
 	if len(s.required) == 0 {
 		s.required = []string{execProof}
@@ -210,7 +220,8 @@ func (s *Sequencer) openNode(ctx context.Context) error {
 // reconcile makes sure that L1, chain and files agree, and finds the deposits
 // that are still to be credited.
 func (s *Sequencer) reconcile(ctx context.Context) error {
-	if err := s.l1.identify(ctx, identity{Proposer: s.o.Proposer, Bridge: s.o.Bridge}); err != nil {
+	id, err := s.l1.identify(ctx, identity{Proposer: s.o.Proposer, Bridge: s.o.Bridge})
+	if err != nil {
 		return err
 	}
 	if err := s.l1.checkChain(ctx, s.chain); err != nil {
@@ -222,6 +233,10 @@ func (s *Sequencer) reconcile(ctx context.Context) error {
 	}
 	if err := s.l1.agree(ctx, genesis.StateRoot); err != nil {
 		return err
+	}
+	// Only now: a directory that was refused can still become that of others.
+	if err := s.files.setIdentity(id); err != nil {
+		return fault.As(fault.Prerequisite, fmt.Errorf("--datadir: %w", err))
 	}
 	from, next := uint64(1), uint64(firstDeposit)
 	if r, ok := s.files.last(); ok {
@@ -336,7 +351,7 @@ func (s *Sequencer) pages() http.Handler {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 		// A scraper that went away is no concern of the sequencer's.
 		if s.node.WriteMetrics(w) == nil {
-			_ = s.meters.writeTo(w, s.files)
+			_, _ = w.Write(s.meters.page(s.files))
 		}
 	})
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
@@ -348,12 +363,17 @@ func (s *Sequencer) pages() http.Handler {
 // The limits of the HTTP servers.
 const (
 	headerTimeout   = 10 * time.Second
+	writeTimeout    = time.Minute
+	idleTimeout     = 2 * time.Minute
 	shutdownTimeout = 2 * time.Second
 )
 
 // serve serves HTTP on ln until ctx ends, and closes ln.
 func serve(ctx context.Context, ln net.Listener, h http.Handler) error {
-	server := &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
+	server := &http.Server{
+		Handler: h, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0),
+		ReadHeaderTimeout: headerTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+	}
 	ended, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var closing sync.WaitGroup

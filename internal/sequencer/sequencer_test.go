@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,7 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/params"
 
 	"github.com/verdict-bench/verdict/internal/coordinator"
@@ -183,6 +186,49 @@ func TestSequencer_wrongProof(t *testing.T) {
 		t.Error("the batch counts as verified")
 	}
 	r.proveThrough(1)
+}
+
+// A wrong proof that no transaction can hold never reaches the contract. It is
+// deleted all the same: otherwise nothing would ever be proved again.
+func TestSequencer_hugeProof(t *testing.T) {
+	chain := startL1(t)
+	r := run(t, options(t, chain.RPC(), deploy(t, chain.RPC())))
+	r.given()
+	if _, err := r.submit(proofOf(1, make([]byte, limits().Request))); err == nil {
+		t.Error("a request beyond the limit is answered")
+	}
+	r.logs("the request is longer than")
+	// One that was taken nevertheless, perhaps by another version.
+	huge := proof{Batch: 1, Type: execProof, Public: bytes.Repeat([]byte{0xff}, 600_000)}
+	if fresh, err := r.files.addProof(huge); err != nil || !fresh {
+		t.Fatalf("addProof = %v, %v", fresh, err)
+	}
+	r.logs("gas required exceeds allowance")
+	r.logs("WARN Deleting invalid Exec proof\n")
+	r.proveThrough(1)
+}
+
+// Connections that say nothing do not keep provers out.
+func TestSequencer_silentConnections(t *testing.T) {
+	chain := startL1(t)
+	r := run(t, options(t, chain.RPC(), deploy(t, chain.RPC())))
+	silent := make([]net.Conn, 1000)
+	for i := range silent {
+		c, err := net.Dial("tcp", r.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		silent[i] = c
+	}
+	r.proveThrough(1)
+	// Not because the coordinator had given up on them meanwhile.
+	if err := silent[0].SetReadDeadline(time.Now().Add(tick)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := silent[0].Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the first silent connection: %v", err)
+	}
 }
 
 // The coordinator answers every prover in the protocol's words.
@@ -355,6 +401,21 @@ func TestSequencer_doesNotBelong(t *testing.T) {
 	fresh.Node.DataDir = t.TempDir()
 	check("an L2 that began anew", fresh, "the L1 has batch 1, which the L2 has not")
 
+	swapped := moved
+	swapped.Node.DataDir = fresh.Node.DataDir
+	swapped.Proposer, swapped.Bridge = moved.Bridge, moved.Proposer
+	check("addresses swapped", swapped, "is no OnChainProposer")
+	swapped.Proposer = moved.Proposer
+	check("another contract as the bridge", swapped, "is no CommonBridge")
+	swapped.Bridge = common.HexToAddress("0xb1d9e")
+	check("no bridge", swapped, "there is no CommonBridge at")
+
+	others := moved
+	others.Node.DataDir = t.TempDir()
+	others.Node.Genesis = genesis.L2()
+	others.Node.Genesis.Alloc[common.Address{1}] = types.Account{Balance: common.Big1}
+	check("contracts for another genesis", others, "deployed for a rollup that begins with the state root")
+
 	stranger := o
 	stranger.ProofSender = senderOf(3)
 	if _, err := Start(t.Context(), stranger); fault.KindOf(err) != fault.Prerequisite || !strings.Contains(err.Error(), "the proof sender is") {
@@ -369,6 +430,10 @@ func TestSequencer_doesNotBelong(t *testing.T) {
 	taken.AdminAddr = chain.RPC()[len("http://"):]
 	check("a taken port", taken, "--admin-server.port: listening on")
 	run(t, o).proveThrough(2)
+
+	// What was refused belongs to nobody yet.
+	fresh.Proposer, fresh.Bridge = moved.Proposer, moved.Bridge
+	run(t, fresh).proveThrough(1)
 }
 
 // An L1 that does not answer for a while holds batches and proofs back, and

@@ -24,32 +24,49 @@ type settlement struct {
 }
 
 // lostError means that L1 and L2 do not belong together.
-func (s *settlement) lostError(format string, args ...any) error {
-	return fault.Newf(fault.Prerequisite, "--datadir %s does not belong to the L1 at %s: %w", s.dir, s.client.URL(), fmt.Errorf(format, args...)).
+func (s *settlement) lostError(format string, args ...any) *fault.Error {
+	return fault.Newf(fault.Prerequisite, "--datadir %s does not belong to the L1 at %s: %w", s.dir, s.client.URL(), fmt.Errorf(format, args...))
+}
+
+// staleError is a data directory that was made for another L1 or for other
+// contracts: the L1 is right for an L2 that begins anew.
+func (s *settlement) staleError(format string, args ...any) error {
+	return s.lostError(format, args...).
 		Hint("rm -r %s   # it holds the whole L2; after that, deposits of the L1 are credited anew", s.dir)
 }
 
+// usedError is a contract that holds batches which are not those of this L2. An
+// L2 that begins anew would be refused as well, so new contracts are needed.
+func (s *settlement) usedError(format string, args ...any) error {
+	err := s.lostError(format, args...).
+		Hint("deploy the contracts anew, no other L2 can go on with these: verdict devnet l1 deploy --help")
+	if _, ok := s.files.last(); ok {
+		return err.Hint("rm -r %s   # and then begin with an empty L2", s.dir)
+	}
+	return err
+}
+
 // identify makes sure that the data directory was made for this L1 and these
-// contracts, or makes it theirs.
-func (s *settlement) identify(ctx context.Context, want identity) error {
+// contracts, or for none yet, and returns which they are.
+func (s *settlement) identify(ctx context.Context, want identity) (identity, error) {
 	var err error
 	if want.L1, err = s.client.BlockHash(ctx, 1); err != nil {
-		return err
+		return identity{}, err
 	}
 	have, ok, err := s.files.identity()
 	switch {
 	case err != nil:
-		return err
+		return identity{}, err
 	case !ok:
-		return s.files.setIdentity(want)
+		return want, nil
 	case have.L1 != want.L1:
-		return s.lostError("block 1 of that L1 is %s, and the L2 was made on one where it is %s", want.L1, have.L1)
+		return identity{}, s.staleError("block 1 of that L1 is %s, and the L2 was made on one where it is %s", want.L1, have.L1)
 	case have.Proposer != want.Proposer:
-		return s.lostError("its batches are committed to the OnChainProposer %s, not to %s", have.Proposer, want.Proposer)
+		return identity{}, s.staleError("its batches are committed to the OnChainProposer %s, not to %s", have.Proposer, want.Proposer)
 	case have.Bridge != want.Bridge:
-		return s.lostError("its deposits come from the bridge %s, not from %s", have.Bridge, want.Bridge)
+		return identity{}, s.staleError("its deposits come from the bridge %s, not from %s", have.Bridge, want.Bridge)
 	}
-	return nil
+	return have, nil
 }
 
 // agree brings what is kept here to what the L1 has: a process that was killed
@@ -66,12 +83,13 @@ func (s *settlement) agree(ctx context.Context, genesisRoot common.Hash) error {
 	if err != nil {
 		return err
 	}
-	want := genesisRoot
-	if r, ok := s.files.batch(s.files.committed()); ok {
-		want = r.Public.FinalRoot
-	}
-	if root != want {
-		return s.lostError("the contract has the state root %s after batch %d, the L2 has %s", root, s.files.committed(), want)
+	r, ok := s.files.batch(s.files.committed())
+	switch {
+	case !ok && root != genesisRoot:
+		return s.lostError("its contracts were deployed for a rollup that begins with the state root %s, and the genesis of this one has %s", root, genesisRoot).
+			Hint("--network: the file that the contracts were deployed with as --genesis-l2-path")
+	case ok && root != r.Public.FinalRoot:
+		return s.usedError("the contract has the state root %s after batch %d, the L2 has %s", root, r.Number, r.Public.FinalRoot)
 	}
 	return nil
 }
@@ -85,12 +103,12 @@ func (s *settlement) agreeCommitted(ctx context.Context) error {
 	}
 	here := s.files.committed()
 	if there < here {
-		return s.lostError("the L2 has committed batch %d, the newest that the L1 knows is %d", here, there)
+		return s.usedError("the L2 has committed batch %d, the newest that the L1 knows is %d", here, there)
 	}
 	for number := here + 1; number <= there; number++ {
 		r, ok := s.files.batch(number)
 		if !ok {
-			return s.lostError("the L1 has batch %d, which the L2 has not", number)
+			return s.usedError("the L1 has batch %d, which the L2 has not", number)
 		}
 		output, err := s.committer.Output(ctx, number)
 		if err != nil {
@@ -98,7 +116,7 @@ func (s *settlement) agreeCommitted(ctx context.Context) error {
 		}
 		public := r.Public.Encode()
 		if output != crypto.Keccak256Hash(public[:]) {
-			return s.lostError("batch %d of the L1 is another one than that of the L2", number)
+			return s.usedError("batch %d of the L1 is another one than that of the L2", number)
 		}
 		tx, err := s.committer.CommitTx(ctx, number)
 		if err != nil {
@@ -119,7 +137,7 @@ func (s *settlement) agreeVerified(ctx context.Context) error {
 	}
 	here := s.files.verified()
 	if there < here {
-		return s.lostError("the L2 has seen batch %d verified, the newest that the L1 has verified is %d", here, there)
+		return s.usedError("the L2 has seen batch %d verified, the newest that the L1 has verified is %d", here, there)
 	}
 	for number := here + 1; number <= there; number++ {
 		tx, err := s.sender.VerifyTx(ctx, number)

@@ -65,7 +65,10 @@ func TestProver_defaults(t *testing.T) {
 }
 
 func TestProver_refuses(t *testing.T) {
-	const head = "workflow: prover\nplace: live\nhost: a\nbaseline: {ref: main}\nbatches: 5\n"
+	of := func(baseline string) string {
+		return "workflow: prover\nplace: live\nhost: a\nbaseline: {" + baseline + "}\nbatches: 5\n"
+	}
+	head := of("ref: main")
 	for _, c := range []struct{ text, want string }{
 		{"place: local\n", `x:1:6: workflow is missing: a file for verdict prover says "workflow: prover"`},
 		{"workflow: witness\nplace: attached\n", `x:1:11: workflow is "witness": this is no file for verdict prover`},
@@ -98,6 +101,8 @@ func TestProver_refuses(t *testing.T) {
 		{head + "currency: EUR\n", "price_per_hour, which is not given"},
 		{head + "l1: process\nl1_image: x\n", "l1_image is for l1 docker"},
 		{head + "l1_image: -v\n", "cannot be the name of an image"},
+		{of("binary: /b") + "l1: process\ngenerator: load_test\n", "load_test is built from the baseline's ref"},
+		{of("binary: /b"), "give l1_image, or l1 process"},
 		{head + "repository: here\n", "begins with / or ~/"},
 		{head + "program: {build: make}\n", "give both or none"},
 		{head + "program: {name: geth}\n", "choose verdict or ethrex"},

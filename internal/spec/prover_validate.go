@@ -90,6 +90,7 @@ func (p *Prover) checkLoad(c *checker) {
 	c.check(p.Transactions >= 1 && p.Transactions <= maxTransactions, "transactions", "transactions must be between 1 and %d, not %d", maxTransactions, p.Transactions)
 	c.check(slices.Contains(Generators, p.Generator), "generator", "generator %q is unknown: choose verdict or load_test", p.Generator)
 	c.check(p.Generator != LoadTest || !p.BuiltIn(), "generator", "load_test is built from ethrex's sources: the built-in rollup is loaded by verdict")
+	c.check(p.Generator != LoadTest || p.Baseline.Binary == "", "generator", "load_test is built from the baseline's ref, and the baseline is a binary: it is loaded by verdict")
 	c.check(p.TPS >= 0, "tps", "tps must not be negative, not %v", p.TPS)
 	c.check(p.TPS == 0 || p.Generator != LoadTest, "tps", "load_test has no rate: tps needs the generator verdict")
 	c.check(p.MinTransactions >= 1 && p.MinTransactions <= maxTransactions, "min_transactions", "min_transactions must be between 1 and %d, not %d", maxTransactions, p.MinTransactions)
@@ -100,6 +101,8 @@ func (p *Prover) checkSetup(c *checker) {
 	c.check(p.L1 == Docker || p.L1 == Process, "l1", "l1 %q is unknown: choose docker or process", p.L1)
 	c.check(p.L1 != Docker || !p.BuiltIn(), "l1", "the built-in L1 is a process: l1 docker needs the program ethrex")
 	c.check(p.L1Image == "" || p.L1 == Docker, "l1_image", "l1_image is for l1 docker, and this is %s", p.L1)
+	c.check(p.L1 != Docker || p.Running || p.L1Image != "" || p.Baseline.Binary == "", "l1_image",
+		"the image of the L1 is built from the baseline's ref, and the baseline is a binary: give l1_image, or l1 process")
 	c.check(!strings.HasPrefix(p.L1Image, "-"), "l1_image", "l1_image %q cannot be the name of an image", p.L1Image)
 	if p.Running {
 		c.check(p.Test == nil, "test.ref", "an L2 that runs already is of one build: running excludes a test side (record its batches and replay them instead: verdict prover record --help)")
