@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -31,6 +33,10 @@ func fromEnvironment(w World, cmd *cobra.Command, variables map[string]string) e
 			err = fmt.Errorf("want true or false")
 		} else {
 			err = flag.Value.Set(value)
+		}
+		var number *strconv.NumError
+		if errors.As(err, &number) {
+			err = fmt.Errorf("want a whole number: %w", number.Err)
 		}
 		if err != nil {
 			// The value may be a secret.

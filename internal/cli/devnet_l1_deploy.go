@@ -75,9 +75,10 @@ and ` + l1.EnvBridge + `. After an error an older file is
 still there as it was.
 
 The flags, and the environment variables that stand in for them, are those of
-ethrex's deployer. Give private keys in the environment. Each deployment is at
-other addresses, with --randomize-contract-deployment and without. Batches need
-proofs of the type Exec; the contracts verify no other.
+ethrex's deployer. Give private keys in the environment. Each deployment on one L1
+is at other addresses, with --randomize-contract-deployment and without; the
+first on an L1 that was started anew is where the first on the old one was. Batches
+need proofs of the type Exec; the contracts verify no other.
 
 Exit status: 0 deployed, 1 a transaction failed, 2 bad usage, 4 the L1 cannot be
 reached, is another one than the genesis file says, or an account has nothing or
@@ -118,7 +119,7 @@ func (o *deployOptions) flags(cmd *cobra.Command) {
 	f.BoolVar(&o.depositRich, "deposit-rich", false, "deposit half of what the accounts have")
 	f.StringVar(&o.keys, "private-keys-file-path", "", "`file` with the keys of these accounts, one a line")
 	f.StringVar(&o.envFile, "env-file-path", "", "write the addresses to this `file`")
-	f.BoolVar(&o.randomize, "randomize-contract-deployment", false, "accepted: no two deployments have the same addresses anyway")
+	f.BoolVar(&o.randomize, "randomize-contract-deployment", false, "accepted: no two deployments on one L1 have the same addresses anyway")
 	for _, v := range o.verifiers() {
 		f.StringVar(v.value, v.flag, "false", "verify proofs of "+v.name+": must be `false`, no such verifier is built in")
 	}

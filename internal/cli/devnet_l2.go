@@ -91,7 +91,8 @@ commits it to the L1, hands batches to provers, and brings their proofs to the
 L1. Chain id of the fixtures: 65536999.
 
 A batch ends at the newest block, and before the block with which it would hold
-more than 126,976 bytes of transactions, 300 deposits or --committer.batch-gas-limit.
+more than 126,976 bytes of transactions, 300 deposits, 1024 blocks or
+--committer.batch-gas-limit.
 One block that is larger is a batch of its own. Its input holds the blocks and
 one witness for all of them; it stays in the data directory until the L1 has
 verified the batch.

@@ -1,35 +1,39 @@
 package host
 
 import (
-	"context"
+	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
-	"time"
 )
 
-// A start whose caller goes away at any moment leaves a program that runs, or
-// none: never one that has ended because nobody read that it was recorded.
-func TestStart_abandoned(t *testing.T) {
-	m := Local()
-	dir := t.TempDir()
-	const tries = 40
-	for i := range tries {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*2*time.Millisecond)
-		name := string(rune('a'+i/26)) + string(rune('a'+i%26))
-		m.Start(ctx, Program{Dir: dir, Name: name, Argv: []string{"sleep", "600"}})
-		cancel()
+// A program is started also when whoever waits to hear that it is recorded has
+// gone meanwhile, and has no part of SIGPIPE's being caught until then.
+func TestProgramScript_abandoned(t *testing.T) {
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
 	}
-	for i := range tries {
-		name := string(rune('a'+i/26)) + string(rune('a'+i%26))
-		id, st, err := m.Find(t.Context(), dir, name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if st.Phase == Running {
-			defer m.Stop(context.Background(), id, 9, 0)
-		}
-		if st.Phase == Ended {
-			t.Errorf("start %d left a program that has ended with status %d; log %s", i, st.Exit, filepath.Join(dir, name+".log"))
-		}
+	read.Close()
+	defer write.Close()
+	dir := t.TempDir()
+	files, err := base(dir, "program")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := program(Program{Argv: []string{"sh", "-c", "echo ran; kill -PIPE $$; echo survived"}, WorkDir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("bash", "--noprofile", "--norc", "-c",
+		"exec 8>&3 3>&-\n"+files+strings.Replace(programScript, "EXECUTE", text, 1))
+	cmd.ExtraFiles = []*os.File{write}
+	out, err := cmd.Output()
+	if string(out) != "ran\n" || cmd.ProcessState.String() != "signal: broken pipe" {
+		t.Errorf("the program printed %q and ended with %v, want that it ran until its own SIGPIPE", out, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "program.pid")); err != nil {
+		t.Errorf("it is not recorded: %v", err)
 	}
 }

@@ -101,7 +101,7 @@ func (c *Client) ready(ctx context.Context, o DeployOptions) ([]*big.Int, error)
 	}
 	first, err := c.Genesis(ctx)
 	if err != nil {
-		return nil, unreachable(err)
+		return nil, unreachable(ctx, err)
 	}
 	if o.L1Genesis != (common.Hash{}) && first != o.L1Genesis {
 		return nil, fault.Newf(fault.Prerequisite, "the L1 at %s starts from the block %s, and the L1 genesis file describes %s: it is another chain, or was started from another file", c.URL(), first, o.L1Genesis)
@@ -165,10 +165,10 @@ func writable(path string) error {
 }
 
 // unreachable gives the error of a first call its kind: unless the server said
-// something, it is not there.
-func unreachable(err error) error {
+// something, or ctx ended, it is not there.
+func unreachable(ctx context.Context, err error) error {
 	var answer *ethrpc.Error
-	if errors.As(err, &answer) || errors.Is(err, context.Canceled) {
+	if errors.As(err, &answer) || ctx.Err() != nil {
 		return err
 	}
 	return fault.Newf(fault.Prerequisite, "%w", err).

@@ -267,7 +267,7 @@ func (s proverSession) startL1() {
 		s.start(StartL1, "l1", s.r.L1(), Step{Purpose: "start the L1 as a process, on an empty database", Check: ready})
 	}
 	s.start(Deploy, "deploy", s.r.Deploy(), Step{
-		Purpose: "deploy the contracts to fresh addresses, with the binary that sequences and proves, and deposit for the accounts of the load; nothing of the deployer's account is pending before",
+		Purpose: "deploy the contracts to fresh addresses, with the binary that sequences and proves, and deposit for the accounts of the load; on an L1 of this session alone nothing of the deployer's account can be pending",
 		Check: "it ends with exit status 0 within " + s.p.Timeouts.Ready.String() + ", its log has no \"Failed to make deposits\", and " +
 			s.r.EnvFile() + ", which was not there before, is whole and has the addresses of proposer and bridge",
 		Undo: "none: the contracts are gone with the L1",

@@ -30,14 +30,25 @@ localnet() {
   esac
 }
 
+address() { # URL: its host and port, without what may be secret
+  local rest=${1#*://}
+  rest=${rest%%/*}
+  printf %s "${rest##*@}"
+}
+
 role() { # ARGUMENT...: its words before the first flag, and harmless flags
   local said=${1##*/} flags=
   shift
   while [ $# -gt 0 ]; do
+    case $1 in --?*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;; esac
     case $1 in
       --dev) flags=yes said+=" $1" ;;
-      --datadir | --http.port | --backend | --proof-coordinators | --out)
+      --datadir | --http.port | --backend | --out)
         flags=yes said+=" $1 ${2-}"
+        [ $# -gt 1 ] && shift
+        ;;
+      --proof-coordinators | --node | -n | --rpc)
+        flags=yes said+=" $1 $(address "${2-}")"
         [ $# -gt 1 ] && shift
         ;;
       -*) flags=yes ;;
@@ -48,8 +59,19 @@ role() { # ARGUMENT...: its words before the first flag, and harmless flags
   printf %s "$said"
 }
 
+pointed() { # PID ROLE: where its environment points it, unless its arguments do
+  local line
+  { while IFS= read -r -d '' line; do
+    case $line,$2 in
+      *' --proof-coordinators '* | *' --node '* | *' -n '*) ;;
+      LOAD_TEST_RPC_URL=?*,*load*) printf ' --node %s' "$(address "${line#*=}")" ;;
+      PROVER_CLIENT_PROOF_COORDINATOR_URL=?*,*prover*) printf ' --proof-coordinators %s' "$(address "${line#*=}")" ;;
+    esac
+  done <"/proc/$1/environ"; } 2>/dev/null
+}
+
 processes() {
-  local dir pid comm program start argv
+  local dir pid comm program start argv does
   for dir in /proc/[0-9]*; do
     pid=${dir#/proc/}
     [ -O "$dir" ] && [ "$pid" != $$ ] || continue
@@ -57,8 +79,9 @@ processes() {
     argv=()
     { mapfile -d '' -t argv <"$dir/cmdline"; } 2>/dev/null
     [ ${#argv[@]} -gt 0 ] && localnet "${argv[@]}" && ! contained "$pid" && start=$(started "$pid") || continue
-    printf '{"kind":"process","pid":%d,"start_time":"%s","boot_id":"%s","name":"%s","role":%s}\n' \
-      "$pid" "$start" "$boot" "$comm" "$(text "$(role "${argv[@]}")")"
+    does=$(role "${argv[@]}")
+    printf '{"kind":"process","pid":%d,"start_time":"%s","boot_id":"%s","name":%s,"role":%s}\n' \
+      "$pid" "$start" "$boot" "$(text "$comm")" "$(text "$does$(pointed "$pid" "$does")")"
   done
 }
 

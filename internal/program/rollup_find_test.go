@@ -221,6 +221,9 @@ func TestFind_names(t *testing.T) {
 		running(t, "verdict-0123456789ab", "collect", "prover", "--out", "/x"): "verdict-0123456789ab collect prover --out /x",
 		running(t, "ethrex-l2-linux-x86_64", "l2", "--datadir", "/d"):          "ethrex-l2-linux-x86_64 l2 --datadir /d",
 	}
+	t.Setenv("LOAD_TEST_RPC_URL", "http://user:secret@127.0.0.1:1729/x")
+	want[running(t, "load_test", "load", "-k", "keys", "--test-type=erc20")] = "load_test load --node 127.0.0.1:1729"
+	want[running(t, "verdict", "load", "--node=http://user:secret@127.0.0.1:9999")] = "verdict load --node 127.0.0.1:9999"
 	for _, other := range []int{running(t, "ethrex-replay", "l2", "batch"), running(t, "verdict-0123456789ab", "runs")} {
 		want[other] = ""
 	}

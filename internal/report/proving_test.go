@@ -169,6 +169,20 @@ func TestProving_absentHardware(t *testing.T) {
 	}
 }
 
+// A page that counts less than there is is not explained by a block too many.
+func TestProving_pageDiffers(t *testing.T) {
+	const tooMany = "A page counts the block that no longer fitted"
+	s := &compare.ProvingSide{Compared: 2, OverCounts: []compare.OverCount{{Batch: 7, RPC: [3]uint64{50, 9, 2}, Metrics: [3]uint64{60, 10, 2}}}}
+	s.Times.N = 2
+	if text := overCounted(s, compare.ProvingRule{}); !strings.Contains(text, "1 of 2 batches: batch 7 (page 60 gas, 10 transactions, 2 blocks; RPC 50, 9, 2). "+tooMany) {
+		t.Error(text)
+	}
+	s.OverCounts = append(s.OverCounts, compare.OverCount{Batch: 8, RPC: [3]uint64{50, 9, 2}, Metrics: [3]uint64{50, 8, 2}})
+	if text := overCounted(s, compare.ProvingRule{}); strings.Contains(text, tooMany) || !strings.Contains(text, "the RPC is what is used here") {
+		t.Error(text)
+	}
+}
+
 // The Results Template of the workflow document is complete, with its own
 // names.
 func TestProving_template(t *testing.T) {

@@ -86,8 +86,8 @@ func (s *settlement) agree(ctx context.Context, genesisRoot common.Hash) error {
 	r, ok := s.files.batch(s.files.committed())
 	switch {
 	case !ok && root != genesisRoot:
-		return s.lostError("its contracts were deployed for a rollup that begins with the state root %s, and the genesis of this one has %s", root, genesisRoot).
-			Hint("--network: the file that the contracts were deployed with as --genesis-l2-path")
+		return fault.Newf(fault.Prerequisite, "--network: the contracts on the L1 at %s were deployed for a rollup that begins with the state root %s, and this genesis has %s", s.client.URL(), root, genesisRoot).
+			Hint("--network FILE   # the one that verdict devnet l1 deploy had as --genesis-l2-path")
 	case ok && root != r.Public.FinalRoot:
 		return s.usedError("the contract has the state root %s after batch %d, the L2 has %s", root, r.Number, r.Public.FinalRoot)
 	}
