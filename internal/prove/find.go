@@ -9,7 +9,6 @@ import (
 	"github.com/verdict-bench/verdict/internal/fault"
 	"github.com/verdict-bench/verdict/internal/plan"
 	"github.com/verdict-bench/verdict/internal/program"
-	"github.com/verdict-bench/verdict/internal/spec"
 	"github.com/verdict-bench/verdict/internal/store"
 )
 
@@ -159,31 +158,10 @@ func (r *runner) cleared(ctx context.Context, s plan.Step) error {
 	return nil
 }
 
-// tools are the programs that the host needs for a run.
-func tools(s *spec.Prover) []string {
-	var names []string
-	for _, side := range s.Sides() {
-		if s.Builds(side) {
-			names = append(names, "git")
-			if s.Program.Name == spec.Ethrex && s.Program.Build == "" {
-				names = append(names, "cargo", "solc")
-			}
-		}
-	}
-	if s.L1 == spec.Docker && !s.Running {
-		names = append(names, "docker")
-	}
-	if s.GPU {
-		names = append(names, "nvidia-smi")
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
 // judge refuses a host that lacks what the run needs, with all that is missing at
 // once.
 func (r *runner) judge(ctx context.Context) (detail string, err error) {
-	names := tools(&r.Spec)
+	names := program.Tools(&r.Spec)
 	if len(names) == 0 {
 		return "nothing is needed", nil
 	}
