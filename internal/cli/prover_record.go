@@ -194,7 +194,7 @@ func (t *recordTeller) passed(e coordinator.Exchange) {
 	case e.Stored:
 		t.total++
 		t.stored = append(t.stored, batch)
-		t.line.say("batch %d: %s in %.2f s, sha256 %.12s (%s)", batch, megabytes(e.AnswerBytes), e.Whole.Seconds(), e.SHA256, count(t.total, "batch"))
+		t.line.say("batch %d: %s in %.2f s, sha256 %.12s (%s)", batch, bytesOf(e.AnswerBytes), e.Whole.Seconds(), e.SHA256, count(t.total, "batch"))
 	case e.Differs:
 		t.once("batch %d was handed out again as another document: the first one is kept", batch)
 	case e.Request == coordinator.ProofSubmit && e.Answer == coordinator.ProofSubmitACK:
@@ -218,7 +218,13 @@ func (t *recordTeller) check() {
 	}
 }
 
-func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
+// bytesOf shows a size, in kilobytes where it is small.
+func bytesOf(n int64) string {
+	if n < 1e6 {
+		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
+	}
+	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+}
 
 // count is a number with its unit.
 func count(n int, unit string) string {
@@ -246,7 +252,7 @@ func (t *recordTeller) conclude(ctx context.Context, w World, dir, url, upstream
 		size += b.Size
 	}
 	first, last := r.Batches[0].Number, r.Batches[len(r.Batches)-1].Number
-	fmt.Fprintf(w.Stdout, "%s: %s, %d to %d, %s\n", filepath.Clean(dir), count(len(r.Batches), "batch"), first, last, megabytes(size))
+	fmt.Fprintf(w.Stdout, "%s: %s, %d to %d, %s\n", filepath.Clean(dir), count(len(r.Batches), "batch"), first, last, bytesOf(size))
 	fmt.Fprintf(w.Stdout, "provers: %s; commits: %s; coordinators: %s\n", listOr(r.Manifest.Provers), listOr(r.Manifest.Commits), listOr(r.Manifest.Upstreams))
 	if t.lost > 0 {
 		return fault.Newf(fault.Failed, "%s could not be recorded: %s", count(t.lost, "exchange"), t.why)

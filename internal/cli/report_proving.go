@@ -73,7 +73,7 @@ func reportLog(ctx context.Context, w World, path string, chosen []format, o *re
 		return err
 	}
 	if !series.Batches {
-		return fault.Newf(fault.Usage, "%s is a %s: only a run or the log of a prover has a report of its own", path, series.Kind).
+		return fault.Newf(fault.Usage, "%s is no prover log (%s): only a run or the log of a prover has a report of its own", path, series.Kind).
 			Hint("verdict compare %s OTHER", path)
 	}
 	if o.metrics != "" {

@@ -3,6 +3,7 @@ package compare
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/verdict-bench/verdict/internal/sample"
 	"github.com/verdict-bench/verdict/internal/stat"
@@ -170,6 +171,10 @@ func (r *Result) smallBlocks() {
 		without = 0
 	}
 	g.Small, g.WithoutSmall = share, without
+	if r.Subject == Proof {
+		r.shortProofs(share, warning != "")
+		return
+	}
 	if warning != "" && without > 0 {
 		g.warn("%s (without them it is %.4f)", warning, without)
 	} else if warning != "" {
@@ -177,6 +182,24 @@ func (r *Result) smallBlocks() {
 	}
 	if stat.WholeMilliseconds(base) && stat.WholeMilliseconds(test) {
 		g.warn("all latencies are whole milliseconds: on a block of 3 ms that is up to 17 %% off")
+	}
+}
+
+// coarseProof is the proving time, in milliseconds, below which a resolution of
+// one millisecond shows in a ratio.
+const coarseProof = 200
+
+// shortProofs is smallBlocks for proofs: they hold no request, and provers that
+// take a minute log whole milliseconds, which does not matter.
+func (r *Result) shortProofs(share float64, many bool) {
+	g := &r.Diagnosis
+	if many {
+		g.warn("%.0f %% of the batches were proved in under %d ms: what every proof takes, whatever it proves, weighs in the ratio, and so does the noise of the machine", 100*share, smallBlock)
+	}
+	base, test := r.milliseconds(0), r.milliseconds(1)
+	shortest := min(slices.Min(base), slices.Min(test))
+	if shortest < coarseProof && stat.WholeMilliseconds(base) && stat.WholeMilliseconds(test) {
+		g.warn("all proving times are whole milliseconds: of the shortest, %g ms, that is up to %s %% off", shortest, About(0.5/shortest))
 	}
 }
 

@@ -37,6 +37,10 @@ func (r *Result) forecast() {
 	if e.N == 0 || e.Low <= 0 || math.IsInf(e.High, 0) {
 		return
 	}
+	if r.Subject == Proof && len(r.Pairs) < exactPairs {
+		r.Forecast = forecastOfProofs(e.Log(), r.Rule)
+		return
+	}
 	r.Forecast = forecastOf(stat.Sigma(e.Log()), len(r.Pairs), r.Rule)
 	if between := r.Estimates.Between; between.N > 0 {
 		r.Forecast.Sessions = len(r.Sessions)
@@ -60,6 +64,32 @@ func forecastOf(sigma float64, n int, rule Rule) Forecast {
 	}
 }
 
+// forecastOfProofs plans from the interval of pairs of proofs that are too few
+// for the method of latencies, and independent.
+func forecastOfProofs(v stat.Interval, rule Rule) Forecast {
+	v.DF = float64(v.N - 1)
+	sigma := stat.Sigma(v)
+	if !(sigma > 0) || math.IsInf(sigma, 0) {
+		return Forecast{}
+	}
+	delta := math.Log1p(rule.Margin)
+	return Forecast{
+		N: v.N, LongRun: sigma,
+		MDE:    v.Estimate().MDE(rule.AlphaFinal, stat.DefaultPower),
+		Detect: stat.ProofsToDetect(sigma, delta, rule.AlphaFinal, stat.DefaultPower),
+		Equate: stat.ProofsToEquate(sigma, delta, rule.AlphaFinal, stat.DefaultPower),
+	}
+}
+
+// About is a fraction in percent with two digits, or without decimals where it
+// is large.
+func About(x float64) string {
+	if x >= 0.995 {
+		return fmt.Sprintf("%.0f", 100*x)
+	}
+	return fmt.Sprintf("%.2g", 100*x)
+}
+
 // reasons says what the run could have seen and what it would take.
 func (f Forecast) reasons(rule Rule) []string {
 	if f.N == 0 {
@@ -67,13 +97,13 @@ func (f Forecast) reasons(rule Rule) []string {
 	}
 	margin := Percent(rule.Margin)
 	reasons := []string{
-		fmt.Sprintf("the smallest effect that these %d pairs could have shown with 80 %% power is about %.2g %%", f.N, 100*f.MDE),
+		fmt.Sprintf("the smallest effect that these %d pairs could have shown with 80 %% power is about %s %%", f.N, About(f.MDE)),
 		fmt.Sprintf("a run that sees an effect of %s %% needs %s; one that shows its absence, if there is none, needs %s",
 			margin, f.pairs(f.Detect), f.pairs(f.Equate)),
 	}
 	if f.SessionMDE > f.MDE {
-		reasons = append(reasons, fmt.Sprintf("the sessions differ among themselves: the smallest effect that %d of them show with 80 %% power is about %.2g %%, and only more sessions can beat that",
-			f.Sessions, 100*f.SessionMDE))
+		reasons = append(reasons, fmt.Sprintf("the sessions differ among themselves: the smallest effect that %d of them show with 80 %% power is about %s %%, and only more sessions can beat that",
+			f.Sessions, About(f.SessionMDE)))
 	}
 	return reasons
 }

@@ -30,7 +30,8 @@ type Groups struct {
 	Shift, Typical, Mean stat.Interval
 	// MeanRatio and MedianRatio compare the sides' own figures.
 	MeanRatio, MedianRatio float64
-	// MDE is the effect, as a fraction, that a design of this size sees.
+	// MDE is the effect, as a fraction, that a design of this size sees; that
+	// of proving times at equal gas where Proofs is known.
 	MDE float64
 	// Proofs is the analysis of covariance of proving times, nil where gas is
 	// not known.
@@ -158,10 +159,24 @@ func (r *Result) proofs(series [2]*intake.Series, kept [2][]uint32) []string {
 		return []string{fmt.Sprintf("the proving times cannot be compared at equal gas: %v", err)}
 	}
 	r.Groups.Proofs = &a
+	r.Groups.MDE = a.Effect.Estimate().MDE(r.Rule.AlphaFinal, stat.DefaultPower)
+	if excludes := !a.Effect.Contains(0); excludes != (a.Permutation < r.Rule.AlphaFinal) {
+		r.warn("%s", disagree(excludes, a.Permutation))
+	}
 	if a.Outside > 0 {
 		r.warn("%d batches lie outside of the range of gas that both sides cover and are not used", a.Outside)
 	}
 	return nil
+}
+
+// disagree says that the cross-check of proving times at equal gas does not see
+// what the interval shows.
+func disagree(excludes bool, p float64) string {
+	what := "the interval contains 1, and the permutation test, a cross-check, sees a difference"
+	if excludes {
+		what = "the interval excludes 1, and the permutation test, a cross-check, sees no difference"
+	}
+	return fmt.Sprintf("%s (p = %.2g): the result is at the limit of what the batches show", what, p)
 }
 
 // Confounded is what every unpaired comparison of latencies says.
@@ -190,7 +205,7 @@ func (r *Result) decideGroups(broken []string) {
 	r.Effect = g.Typical
 	needed := g.MDE
 	if p := g.Proofs; p != nil {
-		r.Effect, needed = p.Effect.Exp(), 0
+		r.Effect, needed = p.Effect.Exp(), 0 // its level is exact, so that nothing is needed beside
 		v.Attribution = atEqualGas
 	}
 	e := r.Effect
@@ -222,13 +237,26 @@ func (r *Result) explainGroups(few string, needed float64) {
 	case excludes:
 		v.Reasons = append(v.Reasons, fmt.Sprintf("the effect is smaller than what two groups of this size can show (about %.1f %%)", 100*needed))
 	case g.Proofs != nil:
-		v.Reasons = append(v.Reasons, fmt.Sprintf("the interval contains 1 and is too wide to exclude an effect of %s %%", Percent(r.Rule.Margin)))
+		v.Reasons = append(v.Reasons, fmt.Sprintf("the interval contains 1 and is too wide to exclude an effect of %s %%", Percent(r.Rule.Margin)), r.moreProofs())
 	default:
 		v.Reasons = append(v.Reasons, fmt.Sprintf("the interval contains 1; two groups of this size can show about %.1f %%", 100*needed))
 	}
 	if g.Proofs == nil {
 		v.Reasons = append(v.Reasons, v.Attribution+"; the comparison can show that one group was faster, not that the change made it so")
 	}
+}
+
+// moreProofs says what so many batches could have shown at equal gas, and how
+// many would show an effect as large as the margin.
+func (r *Result) moreProofs() string {
+	v := r.Groups.Proofs.Effect
+	// The error falls with the root of the number.
+	short := math.Log1p(r.Groups.MDE) / math.Log1p(r.Rule.Margin)
+	text := fmt.Sprintf("the smallest effect that %d batches could have shown at equal gas with 80 %% power is about %s %%", v.N, About(r.Groups.MDE))
+	if short <= 1 || short > 1000 {
+		return text
+	}
+	return text + fmt.Sprintf("; a run that sees one of %s %% needs about %.0f batches in all", Percent(r.Rule.Margin), math.Ceil(float64(v.N)*short*short))
 }
 
 // fewValues says that there are too few latencies for a direction, and is

@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"math"
 	"time"
 
 	"github.com/verdict-bench/verdict/internal/fault"
@@ -15,7 +16,7 @@ func AnalyzeLog(s *intake.Series) *Result {
 	for i, v := range s.Values {
 		records = append(records, sample.Record{V: sample.Version, Attempt: &sample.Attempt{
 			Batch: v.Block, Number: 1, Status: sample.Accepted, SetUp: v.Has(intake.SetUp),
-			ProvingNS: int64(v.MS * float64(time.Millisecond)), PrecisionNS: int64(v.PrecisionMS() * float64(time.Millisecond)),
+			ProvingNS: nanoseconds(v.MS), PrecisionNS: nanoseconds(v.PrecisionMS()),
 		}})
 		if s.Work == nil {
 			continue
@@ -44,6 +45,10 @@ func AnalyzeLog(s *intake.Series) *Result {
 	}
 	return r
 }
+
+// nanoseconds are those of milliseconds that were nanoseconds before: the
+// nearest, because a product in floating point can fall short of a whole one.
+func nanoseconds(ms float64) int64 { return int64(math.Round(ms * float64(time.Millisecond))) }
 
 // SeriesOfProofs is one side of a prover run as a series, to be compared with
 // what was proved elsewhere: its proofs that count under rule. Everything else

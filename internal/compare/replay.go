@@ -1,8 +1,6 @@
 package compare
 
 import (
-	"math"
-
 	"github.com/verdict-bench/verdict/internal/fault"
 	"github.com/verdict-bench/verdict/internal/intake"
 	"github.com/verdict-bench/verdict/internal/sample"
@@ -64,7 +62,7 @@ func (r *Result) replayed(side int, s *intake.Series) []sample.Record {
 		own := &sample.Sample{
 			Side: sample.Sides[side], Host: r.Rule.Hosts[side], Number: v.Block, Status: sample.OK,
 			WarmUp: at < r.Rule.WarmUp,
-			Timing: sample.Timing{TotalNS: int64(math.Round(v.MS * 1e6))},
+			Timing: sample.Timing{TotalNS: nanoseconds(v.MS)},
 		}
 		if s.Work != nil {
 			own.GasUsed, own.Transactions = s.Work[i].Gas, int(s.Work[i].Txs)

@@ -132,6 +132,8 @@ func (r *Result) explain(reasons []string) {
 		switch {
 		case len(r.undecidable()) > 0:
 			v.Reasons = append(v.Reasons, reasons...)
+		case r.Stage != stat.Planned && r.Subject == Proof:
+			say("the run ended after %s: the analysis was planned for all of them", r.progress())
 		case r.Stage != stat.Planned:
 			say("the run ended after %s, and the confidence sequence, which holds at any time, has not decided", r.progress())
 		default:
@@ -157,7 +159,7 @@ func (r *Result) progress() string {
 	if r.Rule.Pairs > 0 {
 		return fmt.Sprintf("%d of %d pairs", len(r.Pairs), r.Rule.Pairs)
 	}
-	return fmt.Sprintf("%d of %d blocks", r.asked, r.Rule.Planned)
+	return fmt.Sprintf("%d of %d %s", r.asked, r.Rule.Planned, r.Subject.Units())
 }
 
 func short(x float64) string { return fmt.Sprintf("%.4f", x) }
@@ -194,7 +196,11 @@ func (r *Result) invalid() []string {
 			r.warn("%d witnesses of the %s side could not be proved complete: %s", n, side, p.Doubt)
 		}
 	}
-	if r.conflicts > 0 && len(r.Pairs) == 0 {
+	switch {
+	case r.conflicts == 0 || len(r.Pairs) > 0:
+	case r.Subject == Proof:
+		say("the sides had different inputs under all %d common numbers: they did not prove the same batches", r.conflicts)
+	default:
 		say("the two inputs have different blocks at all %d common heights: they followed different chains", r.conflicts)
 	}
 	if n := len(r.Pairs); n < r.Rule.MinPairs {
@@ -207,9 +213,10 @@ func (r *Result) invalid() []string {
 		}
 	}
 	if lost := r.Attempted - len(r.Pairs) - len(p.Different); float64(lost) > r.Rule.MaxUnpaired*float64(r.Attempted) {
-		r.warn("selected blocks: %d of %d attempted blocks have no pair", lost, r.Attempted)
+		units := r.Subject.Units()
+		r.warn("selected %s: %d of %d attempted %s have no pair", units, lost, r.Attempted, units)
 		if a, b := p.only[0], p.only[1]; stat.McNemar(a, b) < alphaSecondary {
-			say("%d of %d attempted blocks have no pair and the failures are not balanced: %d on the baseline side alone, %d on the test side alone", lost, r.Attempted, a, b)
+			say("%d of %d attempted %s have no pair and the failures are not balanced: %d on the baseline side alone, %d on the test side alone", lost, r.Attempted, units, a, b)
 		}
 	}
 	return why

@@ -151,7 +151,7 @@ func (s *Series) Join(m *Metrics) error {
 		s.Warnings = append(s.Warnings, fmt.Sprintf("%s gives another proving time than the log for %s: is it of the same run?", m.Name, batchList(other)))
 	}
 	if len(missing) < len(s.Values) {
-		s.Warnings = append(s.Warnings, "gas and transactions of a batch are those of the metrics page, which counts the block that no longer fitted as well")
+		s.Warnings = append(s.Warnings, "gas and transactions of a batch are those of the metrics page, which may count the block that no longer fitted as well")
 	}
 	return nil
 }

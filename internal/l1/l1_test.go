@@ -419,6 +419,22 @@ func TestChain_goesOn(t *testing.T) {
 	}
 }
 
+// An interrupt is not an L1 that is away.
+func TestDeploy_interrupted(t *testing.T) {
+	client, err := Dial("http://127.0.0.1:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	signal := errors.New("interrupted by a signal")
+	cancel(signal)
+	_, err = client.Deploy(ctx, DeployOptions{EnvFile: filepath.Join(t.TempDir(), "env")})
+	if !errors.Is(err, signal) || fault.KindOf(err) != fault.Failed {
+		t.Errorf("Deploy = %v, of kind %v", err, fault.KindOf(err))
+	}
+}
+
 func TestStart_blockTime(t *testing.T) {
 	_, err := Start(t.Context(), ChainOptions{BlockTime: time.Millisecond})
 	if fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), "--block-time 1: want at least 100") {

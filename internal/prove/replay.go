@@ -87,6 +87,9 @@ func Replay(ctx context.Context, o ReplayOptions) error {
 	r.schedule = replaySchedule(&o.Spec, r.batches())
 	err := r.prepare()
 	if err == nil {
+		err = r.findBinaries()
+	}
+	if err == nil {
 		err = r.steps(ctx)
 	}
 	err = errors.Join(journal.WithCause(ctx, err), r.stopAll())
@@ -126,6 +129,19 @@ func (r *replayer) prepare() error {
 		r.manifest.Sides[i] = store.Side{Side: side, Host: here, Collector: here, Ref: r.Spec.Side(side).Ref}
 	}
 	return journal.Begin(r.Run, r.SpecYAML, r.Plan, r.manifest)
+}
+
+// findBinaries examines the binaries of the user's before anything takes time.
+func (r *replayer) findBinaries() error {
+	for _, side := range sample.Sides {
+		if r.Spec.Side(side).Binary == "" {
+			continue
+		}
+		if _, err := r.buildOf(side); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // steps carries out the plan, step by step, and stops at the first failure.

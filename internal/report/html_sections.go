@@ -269,7 +269,7 @@ func htmlForecast(r *compare.Result) htmlSection {
 	s.Tables = []htmlTable{{
 		Caption: "Forecast with 80 % power", Head: htmlColumns("Question", "Answer#"),
 		Rows: [][]string{
-			{fmt.Sprintf("smallest effect that these %d pairs see", f.N), fmt.Sprintf("about %.2g %%", 100*f.MDE)},
+			{fmt.Sprintf("smallest effect that these %d pairs see", f.N), fmt.Sprintf("about %s %%", compare.About(f.MDE))},
 			{fmt.Sprintf("pairs in all to see an effect of %s %%", margin), count(f.Detect)},
 			{fmt.Sprintf("pairs in all to show that there is none beyond ±%s %%", margin), count(f.Equate)},
 			{"long-run standard deviation of the log ratios", fmt.Sprintf("%.3g", f.LongRun)},

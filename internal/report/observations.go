@@ -124,7 +124,11 @@ func groupObservations(r *compare.Result) []string {
 		fmt.Sprintf("Hodges-Lehmann shift %s ms [%s, %s], ratio %.3f [%.3f, %.3f]; geometric mean ratio %.3f [%.3f, %.3f]; ratio of means %.3f, of medians %.3f.",
 			signed(g.Shift.Center), signed(g.Shift.Low), signed(g.Shift.High), g.Typical.Center, g.Typical.Low, g.Typical.High,
 			g.Mean.Center, g.Mean.Low, g.Mean.High, g.MeanRatio, g.MedianRatio),
-		fmt.Sprintf("Two groups of this size and spread can show an effect of about %.1f %% (80 %% power).", 100*g.MDE),
+	}
+	if g.Proofs != nil {
+		o = append(o, fmt.Sprintf("So many batches can show an effect of about %.1f %% at equal gas (80 %% power).", 100*g.MDE))
+	} else {
+		o = append(o, fmt.Sprintf("Two groups of this size and spread can show an effect of about %.1f %% (80 %% power).", 100*g.MDE))
 	}
 	for side, name := range [2]string{"Baseline", "Test"} {
 		l := r.Sides[side]
@@ -132,11 +136,11 @@ func groupObservations(r *compare.Result) []string {
 			name, l.ACF1, l.Skewness, l.LogSD, l.LogSkewness, pValue(l.LjungBox)))
 	}
 	if p := g.Proofs; p != nil {
-		how := "drawn"
+		how := fmt.Sprintf("drawn (seed %d)", p.Effect.Seed)
 		if p.Exact {
 			how = "all"
 		}
-		o = append(o, fmt.Sprintf("Proving time grows as gas to the power %.2f; permutation test over %s labelings p = %s; both sides cover %.3g to %.3g Mgas.",
+		o = append(o, fmt.Sprintf("Proving time grows as gas to the power %.2f; permutation test, labelings %s: p = %s; both sides cover %.3g to %.3g Mgas.",
 			p.GasSlope, how, pValue(p.Permutation), p.Support[0]/1e6, p.Support[1]/1e6))
 	}
 	return o

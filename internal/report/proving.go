@@ -31,7 +31,17 @@ func provedSentence(r *compare.Result) string {
 	if t.N == 1 {
 		return "one proof says nothing about how much the next one differs"
 	}
-	return fmt.Sprintf("median %s, from %s to %s", seconds(t.Median), seconds(t.Min), seconds(t.Max))
+	return fmt.Sprintf("median %s (%s), from %s to %s", seconds(t.Median), medianInterval(t), seconds(t.Min), seconds(t.Max))
+}
+
+// medianInterval is the interval of the median by ranks, or that there is none.
+func medianInterval(l *compare.Latencies) string {
+	for _, q := range l.Quantiles {
+		if q.Center == l.Median && q.Bounded() && q.N > 0 {
+			return fmt.Sprintf("%s %% interval %s to %s", compare.Percent(q.Confidence), seconds(q.Low), seconds(q.High))
+		}
+	}
+	return fmt.Sprintf("%s are too few for its interval", count(l.N, "proof"))
 }
 
 // seconds shows milliseconds as a proving time.

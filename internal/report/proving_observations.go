@@ -165,9 +165,9 @@ func overCounted(s *compare.ProvingSide, rule compare.ProvingRule) string {
 	if len(s.OverCounts) > 3 {
 		parts = append(parts, "…")
 	}
-	why := "A page counts the block that no longer fitted; the RPC is what is used here."
+	why := "A page may count the block that no longer fitted; the RPC is what is used here."
 	if slices.ContainsFunc(s.OverCounts, func(o compare.OverCount) bool { return !o.Over() }) {
-		why = "That is more than the block that no longer fitted, which a page counts, would explain; the RPC is what is used here."
+		why = "That is more than the block that no longer fitted, which a page may count, would explain; the RPC is what is used here."
 	}
 	return fmt.Sprintf("The metrics page differs from the RPC on %d of %s: %s. %s",
 		len(s.OverCounts), count(s.Compared, "batch"), strings.Join(parts, ", "), why)

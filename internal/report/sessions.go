@@ -83,6 +83,9 @@ func differences(r *Run) []string {
 	if differ := unlike(machineOf(m, 0), machineOf(m, 1)); len(differ) > 0 {
 		out = append(out, "the servers differ: "+strings.Join(differ, "; "))
 	}
+	if a, b := m.Sides[0].BinarySHA256, m.Sides[1].BinarySHA256; r.Replay != nil && a != "" && a == b {
+		out = append(out, fmt.Sprintf("both sides ran the same binary (sha256 %.12s): what differs is two processes and the machine, and no build", Clean(a)))
+	}
 	return out
 }
 

@@ -28,7 +28,7 @@ const maxPairs = 1 << 40
 // 55 to 72 % power where 80 is asked for. The answer is at least MinPairs; 0
 // says that no number of pairs does.
 func PairsToDetect(sigma, delta, alpha, power float64) int {
-	return pairs(sigma/math.Abs(delta), 1-alpha/2, power)
+	return pairs(sigma/math.Abs(delta), 1-alpha/2, power, MinPairs, ewc)
 }
 
 // PairsToEquate is about how many pairs show equivalence within ±delta (on the
@@ -36,32 +36,64 @@ func PairsToDetect(sigma, delta, alpha, power float64) int {
 // there is no effect. The answer is at least MinPairs; 0 says that no number
 // of pairs does.
 func PairsToEquate(sigma, delta, alpha, power float64) int {
-	return pairs(sigma/math.Abs(delta), 1-alpha, 1-(1-power)/2)
+	return pairs(sigma/math.Abs(delta), 1-alpha, 1-(1-power)/2, MinPairs, ewc)
 }
 
-// pairs is the smallest n from MinPairs on with
-// n >= (t_{nu(n),p} + t_{nu(n),q})² ratio². The right side falls with n.
-func pairs(ratio, p, q float64) int {
+// minProofs is the fewest pairs of proofs of which the exact test can decide
+// something at a level of 0.05.
+const minProofs = 6
+
+// ProofsToDetect is PairsToDetect for pairs of proofs, which are independent
+// between batches: below 50 of them the exact test is used, whose scale has one
+// degree of freedom less than there are pairs. The answer is at least 6.
+func ProofsToDetect(sigma, delta, alpha, power float64) int {
+	n := pairs(sigma/math.Abs(delta), 1-alpha/2, power, minProofs, independent)
+	if n > 0 && n < exactPairs {
+		return n
+	}
+	return PairsToDetect(sigma, delta, alpha, power)
+}
+
+// ProofsToEquate is PairsToEquate for pairs of proofs, likewise.
+func ProofsToEquate(sigma, delta, alpha, power float64) int {
+	n := pairs(sigma/math.Abs(delta), 1-alpha, 1-(1-power)/2, minProofs, independent)
+	if n > 0 && n < exactPairs {
+		return n
+	}
+	return PairsToEquate(sigma, delta, alpha, power)
+}
+
+// ewc and independent are the degrees of freedom of the scale of n pairs:
+// where neighbors correlate, and where they do not.
+func ewc(n int) float64         { return float64(Nu(n)) }
+func independent(n int) float64 { return float64(n - 1) }
+
+// pairs is the smallest n from least on with
+// n >= (t_{df(n),p} + t_{df(n),q})² ratio². The right side falls with n.
+func pairs(ratio, p, q float64, least int, df func(int) float64) int {
 	enough := func(n int) bool {
-		nu := float64(Nu(n))
-		t := quantileT(p, nu) + quantileT(q, nu)
+		t := quantileT(p, df(n)) + quantileT(q, df(n))
 		return float64(n) >= t*t*ratio*ratio
 	}
 	if !(p > 0 && p < 1 && q > 0 && q < 1) || !enough(maxPairs) {
 		return 0
 	}
-	high := MinPairs
+	high := least
 	for !enough(high) {
 		high *= 2
 	}
-	return MinPairs + sort.Search(high-MinPairs, func(i int) bool { return enough(MinPairs + i) })
+	return least + sort.Search(high-least, func(i int) bool { return enough(least + i) })
 }
 
 // MDE is the minimum detectable effect of n pairs, as a fraction such as 0.03:
 // exp((t_{nu,1-alpha/2} + t_{nu,power}) sigma/sqrt(n)) - 1.
 func MDE(n int, sigma, alpha, power float64) float64 {
-	return mde(float64(Nu(n)), sigma/math.Sqrt(float64(n)), alpha, power)
+	return mde(ewc(n), sigma/math.Sqrt(float64(n)), alpha, power)
 }
+
+// MDE is the effect, as a fraction, that e would have shown with the given power
+// at level alpha, on the log scale of e.
+func (e Estimate) MDE(alpha, power float64) float64 { return mde(e.DF, e.SE, alpha, power) }
 
 func mde(df, se, alpha, power float64) float64 {
 	return math.Expm1((quantileT(1-alpha/2, df) + quantileT(power, df)) * se)
