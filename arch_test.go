@@ -21,7 +21,7 @@ var layers = [][]string{
 	{"internal/cli"},
 	{"internal/report", "internal/tui"},
 	{"internal/bench", "internal/prove"},
-	{"internal/l1", "internal/sequencer", "internal/prover", "internal/observe", "internal/journal"},
+	{"internal/l1", "internal/sequencer", "internal/prover", "internal/observe", "internal/journal", "internal/artifact"},
 	{"internal/collect", "internal/drive", "internal/devnet", "internal/store", "internal/host", "internal/setup", "internal/send", "internal/beacon", "internal/inspect", "internal/coordinator"},
 	{"internal/stateless", "internal/batch", "internal/load", "internal/genesis", "internal/witness", "internal/ethrpc", "internal/chaintest"},
 	{"internal/plan", "internal/compare", "internal/doctor"},

@@ -3,11 +3,8 @@ package bench
 import (
 	"bufio"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -18,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/verdict-bench/verdict/internal/artifact"
 	"github.com/verdict-bench/verdict/internal/drive"
 	"github.com/verdict-bench/verdict/internal/ethrpc"
 	"github.com/verdict-bench/verdict/internal/fault"
@@ -34,60 +32,23 @@ const helpLimit = 20 * time.Second
 
 // build is the program of one side of a devnet run.
 type build struct {
-	// ref names it in reports: the binary, or the ref with the commit.
-	ref, commit  string
-	binary       string
-	sha256, help string
+	artifact.Binary
+	help string
 }
 
 // buildRef has the script of a step build a side's ref.
 func (r *runner) buildRef(ctx context.Context, s plan.Step) (detail string, err error) {
-	ref := r.Spec.Side(s.Side).Ref
-	r.Progress(Progress{Phase: s.ID, Message: fmt.Sprintf("building the %s ref %s, which can take minutes the first time", s.Side, ref)})
-	here := host.Local()
-	out, err := here.Run(ctx, s.Script)
-	if err = errors.Join(err, here.Close()); err != nil {
-		return "", buildError(s.Side, ref, err)
-	}
-	built, err := program.ParseBuilt(out)
+	built, err := artifact.FromRef(ctx, s.Side, r.Spec.Side(s.Side).Ref, s.Script, func(text string) {
+		r.Progress(Progress{Phase: s.ID, Message: text})
+	})
 	if err != nil {
 		return "", err
 	}
-	r.builds[s.Side.Index()] = &build{
-		ref: fmt.Sprintf("%s (%.12s)", ref, built.Commit), commit: built.Commit,
-		binary: built.Binary, sha256: built.SHA256,
-	}
-	for _, note := range built.Notes {
-		r.Progress(Progress{Phase: s.ID, Message: fmt.Sprintf("the %s ref: %s", s.Side, note)})
-	}
+	r.builds[s.Side.Index()] = &build{Binary: built.Binary}
 	if built.Behind > 0 {
 		r.manifest.Behind = built.Behind
-		r.Progress(Progress{Phase: s.ID, Message: fmt.Sprintf(
-			"the test ref lacks %d of the baseline's commits, so a difference may be theirs: rebase it, or compare it with --baseline %s", built.Behind, built.MergeBase)})
 	}
-	how := "built"
-	if built.Cached {
-		how = "built before"
-	}
-	return fmt.Sprintf("%s, commit %s, sha256 %s, %s", how, built.Commit, built.SHA256, built.Binary), nil
-}
-
-// buildError is a build that failed, told apart by its exit status.
-func buildError(side sample.Side, ref string, err error) error {
-	kind := fault.Failed
-	var script *host.ScriptError
-	if errors.As(err, &script) {
-		switch script.Exit {
-		case program.NoSuchRef:
-			kind = fault.Usage
-		case program.Unprepared:
-			kind = fault.Prerequisite
-		case program.BuildFailed:
-			return fault.Newf(kind, "building the %s ref %q: %w", side, ref, err).
-				Hint("ls -t ~/.verdict/worktrees/*.log | head -n 1 names the whole log")
-		}
-	}
-	return fault.Newf(kind, "building the %s ref %q: %w", side, ref, err)
+	return built.Detail, nil
 }
 
 // writeGenesis writes what the programs of both sides start from.
@@ -129,13 +90,15 @@ func (r *runner) programOf(s plan.Step) (program.Description, *build, program.Va
 	}
 	b := r.builds[side.Index()]
 	if b == nil {
-		if b, err = examine(r.Spec.Side(side).Binary); err != nil {
+		file, err := artifact.FromFile(r.Spec.Side(side).Binary)
+		if err != nil {
 			return d, nil, program.Values{}, fault.Newf(fault.Prerequisite, "the %s side: %w", side, err)
 		}
+		b = &build{Binary: file}
 		r.builds[side.Index()] = b
 	}
 	v := plan.DevnetValues(&r.Spec, s.Side, r.temp, nameOf(s))
-	v.Binary = b.binary
+	v.Binary = b.Path
 	return d, b, v, nil
 }
 
@@ -145,39 +108,6 @@ func nameOf(s plan.Step) string {
 		return "control-" + string(s.Side)
 	}
 	return string(s.Side)
-}
-
-// examine takes a binary of the user's.
-func examine(path string) (*build, error) {
-	if rest, ok := strings.CutPrefix(path, "~/"); ok {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return nil, fault.As(fault.Prerequisite, err)
-		}
-		path = filepath.Join(home, rest)
-	}
-	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fault.Newf(fault.Prerequisite, "there is no binary %s", path)
-	case err != nil:
-		return nil, fault.As(fault.Prerequisite, err)
-	case !info.Mode().IsRegular():
-		return nil, fault.Newf(fault.Prerequisite, "%s is not a file that can be executed", path)
-	case info.Mode()&0o111 == 0:
-		return nil, fault.Newf(fault.Prerequisite, "%s is not executable", path).Hint("chmod +x %s", path)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fault.As(fault.Prerequisite, err)
-	}
-	defer f.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, f); err != nil {
-		return nil, err
-	}
-	digest := hex.EncodeToString(sum.Sum(nil))
-	return &build{ref: fmt.Sprintf("%s (sha256 %.12s)", filepath.Base(path), digest), binary: path, sha256: digest}, nil
 }
 
 // initProgram gives the data directory of a step's side its chain.
@@ -282,7 +212,7 @@ func (r *runner) startProgram(ctx context.Context, s plan.Step) (detail string, 
 		RPC: "http://127.0.0.1:" + v.HTTPPort, Engine: "http://127.0.0.1:" + v.EnginePort,
 	}}
 	m := &r.manifest.Sides[s.Side.Index()]
-	m.Ref, m.Commit, m.Binary, m.BinarySHA256, m.Argv = b.ref, b.commit, b.binary, b.sha256, argv
+	m.Ref, m.Commit, m.Binary, m.BinarySHA256, m.Argv = b.Ref, b.Commit, b.Path, b.SHA256, argv
 	return p.Identity(), nil
 }
 

@@ -2,17 +2,15 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/verdict-bench/verdict/internal/fault"
+	"github.com/verdict-bench/verdict/internal/artifact"
 	"github.com/verdict-bench/verdict/internal/host"
 	"github.com/verdict-bench/verdict/internal/program"
-	"github.com/verdict-bench/verdict/internal/sample"
 	"github.com/verdict-bench/verdict/internal/spec"
 )
 
@@ -61,33 +59,15 @@ func TestToEnd(t *testing.T) {
 func TestReadHelp(t *testing.T) {
 	r := devnetRunner(t)
 	count := filepath.Join(t.TempDir(), "count")
-	b := &build{binary: script(t, "echo x >> "+count+"; echo '--flag' >&2; exit 1")}
+	b := &build{Binary: artifact.Binary{Path: script(t, "echo x >> "+count+"; echo '--flag' >&2; exit 1")}}
 	d := program.Description{Name: "it", Help: []string{"{binary}", "--help"}}
 	for range 2 {
-		if err := r.readHelp(t.Context(), d, b, program.Values{Binary: b.binary}); err != nil || b.help != "--flag\n" {
+		if err := r.readHelp(t.Context(), d, b, program.Values{Binary: b.Path}); err != nil || b.help != "--flag\n" {
 			t.Errorf("help %q, %v", b.help, err)
 		}
 	}
 	if raw, err := os.ReadFile(count); err != nil || string(raw) != "x\n" {
 		t.Errorf("it ran %q, %v; want once", raw, err)
-	}
-}
-
-func TestExamine(t *testing.T) {
-	path := script(t, "exit 0")
-	home, err := filepath.Abs(filepath.Dir(path))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("HOME", home)
-	for _, name := range []string{path, "~/program"} {
-		b, err := examine(name)
-		if err != nil || b.binary != path || len(b.sha256) != 64 || !strings.HasPrefix(b.ref, "program (sha256 "+b.sha256[:12]) {
-			t.Errorf("examine(%q) = %+v, %v", name, b, err)
-		}
-	}
-	if _, err := examine(home); fault.KindOf(err) != fault.Prerequisite {
-		t.Errorf("a folder: %v", err)
 	}
 }
 
@@ -99,18 +79,5 @@ func TestFreePorts(t *testing.T) {
 	}
 	if err != nil || len(seen) != 4 {
 		t.Errorf("freePorts(4) = %v, %v; want four different ones", ports, err)
-	}
-}
-
-// What a failed build means is told by the exit status of its script.
-func TestBuildError(t *testing.T) {
-	for exit, want := range map[int]fault.Kind{
-		program.NoSuchRef: fault.Usage, program.Unprepared: fault.Prerequisite, program.BuildFailed: fault.Failed, 137: fault.Failed,
-	} {
-		cause := &host.ScriptError{Host: "localhost", Exit: exit, Last: []string{"error: cannot find crate"}}
-		err := buildError(sample.Test, "pull/7/head", cause)
-		if fault.KindOf(err) != want || !errors.Is(err, cause) || !strings.Contains(err.Error(), `building the test ref "pull/7/head": `) {
-			t.Errorf("exit status %d: kind %d, %v; want kind %d", exit, fault.KindOf(err), err, want)
-		}
 	}
 }

@@ -42,6 +42,7 @@ follows from its content, plain or gzip, and kinds can be mixed:
   a prover log          with times; --baseline-metrics and --test-metrics, or
                         --metrics for both, give the page of the L2, by URL or
                         as a file, that says what the batches hold
+  a table of results    in Markdown, as bench_results.md of ethrex's script
   benchmark results     in the Go benchmark format
 
 - is standard input. Blocks that both inputs measured are compared pair by pair.
@@ -49,10 +50,10 @@ Where there are none the comparison is unpaired, and says what it cannot show:
 different blocks differ in content too.
 
 Exit status: 0 done, whatever the verdict; 1 a prover log tells of no proved
-batch; 2 bad usage or an input that cannot
-be read; 3 the verdict is "regresses" and --fail-on-regression was given; 4 a
-metrics page is not available; 5 the verdict is "invalid" or an input
-holds no measurement that can be used; 130 interrupted.`,
+batch; 2 bad usage or an input that cannot be read; 3 the verdict is "regresses"
+and --fail-on-regression was given; 4 a metrics page is not available; 5 the
+verdict is "invalid" or an input holds no measurement that can be used; 130
+interrupted.`,
 		Example: `  # two logs of ethrex-replay
   verdict compare main.log pr.log
 

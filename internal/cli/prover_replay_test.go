@@ -250,6 +250,9 @@ func TestProverReplay_interrupted(t *testing.T) {
 	}
 	p.interrupt()
 	p.ends(130, "interrupted by signal", "its samples are kept: verdict report "+dir)
+	if got := p.stderr.String(); strings.Count(got, "interrupted by signal") != 1 || strings.Contains(got, "the end of") {
+		t.Errorf("an interrupt is put down to a prover:\n%s", got)
+	}
 	noneRuns(t, dir, 2)
 	if m := manifestOf(t, dir); m.State != store.Incomplete {
 		t.Errorf("the manifest says %s", m.State)

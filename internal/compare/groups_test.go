@@ -146,7 +146,7 @@ func TestImported_proofVector(t *testing.T) {
 	if r.Verdict.Outcome != Improves || !strings.Contains(r.Verdict.Attribution, "gas is taken into account") {
 		t.Errorf("%s, %q, want improves at equal gas", r.Verdict, r.Verdict.Attribution)
 	}
-	if len(r.Groups.Why) == 0 || !strings.Contains(r.Verdict.Reasons[0], "does not show that equal numbers are equal batches") {
+	if len(r.Groups.Why) == 0 || !strings.Contains(r.Verdict.Reasons[0], "do not show that equal numbers are equal batches") {
 		t.Errorf("reasons %q, want why it is unpaired", r.Verdict.Reasons)
 	}
 }

@@ -434,7 +434,7 @@ func why(series [2]*intake.Series, how Import, subject Subject) string {
 	case how.Unpaired:
 		return "the comparison is unpaired because that was asked for"
 	case subject == Proof && !how.SameBatches:
-		return "a prover log does not show that equal numbers are equal batches: the comparison is unpaired, with gas as covariate where it is known"
+		return "the inputs do not show that equal numbers are equal batches: the comparison is unpaired, with gas as covariate where it is known"
 	case !series[0].Numbered || !series[1].Numbered:
 		return "an input does not number its measurements: the comparison is unpaired"
 	}

@@ -74,6 +74,8 @@ func (in *input) detect() (Kind, error) {
 		return kind, nil
 	case hasBenchmarks(in.sample):
 		return Benchfmt, nil
+	case hasBatchTable(in.sample):
+		return Markdown, nil
 	case looksLikeCSV(in.sample):
 		return CSV, nil
 	}
@@ -101,8 +103,8 @@ func hasBenchmarks(sample []byte) bool {
 // unknown says what an input of no known kind seems to be.
 func (in *input) unknown() error {
 	first := firstLine(in.sample)
-	err := fault.Newf(fault.Usage, "%s is none of the known inputs (%s, %s, %s, %s); it begins with %q",
-		in.name, ReplayLog, ProverLog, CSV, Benchfmt, abridge(first))
+	err := fault.Newf(fault.Usage, "%s is none of the known inputs (%s, %s, %s, %s, %s); it begins with %q",
+		in.name, ReplayLog, ProverLog, CSV, Markdown, Benchfmt, abridge(first))
 	switch {
 	case len(first) == 0:
 		return fault.Newf(fault.Usage, "%s holds only blank lines", in.name)

@@ -120,6 +120,12 @@ func FuzzCSV(f *testing.F) {
 	fuzzParser(f, CSV, readCSV)
 }
 
+func FuzzMarkdown(f *testing.F) {
+	f.Add([]byte("# Results\n\n| Batch | Time (ms) | Gas Used |\n|---|---|---|\n| 1 | 47123 | 4093824 |\n| 2 | - | x |\n\n| 3 | 5 |\n"))
+	f.Add([]byte("|batch|s\n|:-:|\n|1|1.5e3|2|\n|1|7\nprose\n"))
+	fuzzParser(f, Markdown, readMarkdown)
+}
+
 func FuzzBenchfmt(f *testing.F) {
 	f.Add([]byte("block: 7\nBenchmarkWitness-8 1 131000000 ns/op\n"))
 	f.Add([]byte("BenchmarkWitness/batch=7/x=y-8 1 0.5 sec/op 5 B/op\nUnit ns/op better=lower\n"))

@@ -1,6 +1,6 @@
 // Package intake reads measurements that verdict did not make: logs of
 // ethrex-replay in every form it has had, timed prover logs with the metrics
-// page beside them, CSV and Go benchmark results.
+// page beside them, CSV, tables in Markdown and Go benchmark results.
 //
 // The kind of an input is found from its content, never from its name, and
 // gzip is undone on the way, so that a file, a compressed file and standard
@@ -28,6 +28,7 @@ const (
 	ReplayLog Kind = "ethrex-replay log"
 	ProverLog Kind = "prover log"
 	CSV       Kind = "csv"
+	Markdown  Kind = "table of results"
 	Benchfmt  Kind = "benchfmt"
 )
 
@@ -118,6 +119,7 @@ const (
 	Absurd        Reason = "duration of more than 24 hours"
 	BadBlock      Reason = "block number or hash that does not parse"
 	NoLatency     Reason = "row without a duration"
+	Uncounted     Reason = "row that its own report does not count"
 	TornLine      Reason = "last line without a line end: it may be cut off"
 	LongLine      Reason = "line of more than 1 MiB"
 	Unacked       Reason = "proof that the log does not show as accepted"
@@ -196,6 +198,8 @@ func Read(name string, r io.Reader) (*Series, error) {
 		err = readProver(c, in.lines)
 	case CSV:
 		err = readCSV(c, in.lines)
+	case Markdown:
+		err = readMarkdown(c, in.lines)
 	case Benchfmt:
 		err = readBenchfmt(c, in.lines)
 	}

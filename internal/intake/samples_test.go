@@ -205,7 +205,6 @@ func TestRead_refused(t *testing.T) {
 		{"beacon log", other("lighthouse-tracing.log"), fault.Usage, "none of the known inputs", ""},
 		{"load test", other("load-test.log"), fault.Usage, "Eth transfer load test", ""},
 		{"addresses", other("cmd-dot-env.txt"), fault.Usage, "none of the known inputs", ""},
-		{"results page", other("bench_results.md"), fault.Usage, "# Proving Benchmark Results", ""},
 		{"benchmarks without results", "goos: linux\nBenchmarkX\nPASS\n", fault.Usage, "goos: linux", "without one benchmark result"},
 		{"untimed", string(sample(t, "prover-untimed.log")), fault.Failed, "in 3 lines of a prover log; seen: 3 × proof without a time", "--timed"},
 		{"errors only", string(sample(t, "replay-errors.log")), fault.Invalid, "1 × read from the replay's cache: not measured (line 15)", ""},

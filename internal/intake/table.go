@@ -26,6 +26,8 @@ type columns struct {
 	// block and duration are always there, the others may be noColumn.
 	block, duration                   int
 	hash, network, gas, txs, inBlocks int
+	// counts and side are those of verdict's own table of attempts.
+	counts, side int
 	// factor turns the duration's unit into milliseconds, exponent is the unit
 	// as a power of ten of nanoseconds.
 	factor   float64
@@ -42,6 +44,7 @@ var aliases = map[string]string{
 	"gas": "gas", "gas_used": "gas",
 	"txs": "txs", "tx_count": "txs", "transactions": "txs",
 	"blocks": "blocks", "batch_size": "blocks",
+	"counts": "counts", "side": "side",
 }
 
 // tableUnits are the units that the name of a duration column may end with.
@@ -146,9 +149,14 @@ func isNumeric(row [][]byte) bool {
 // columnsOf reads the first row. Without a header the table must be the one
 // that the documentation names.
 func columnsOf(name string, line []byte) (columns, error) {
+	return columnsIn(name, line, delimiterOf(line))
+}
+
+// columnsIn is columnsOf for a row with a known delimiter.
+func columnsIn(name string, line []byte, delimiter byte) (columns, error) {
 	c := columns{
-		delimiter: delimiterOf(line), duration: 1, factor: 1, exponent: 6,
-		hash: noColumn, network: noColumn, gas: noColumn, txs: noColumn, inBlocks: noColumn,
+		delimiter: delimiter, duration: 1, factor: 1, exponent: 6,
+		hash: noColumn, network: noColumn, gas: noColumn, txs: noColumn, inBlocks: noColumn, counts: noColumn, side: noColumn,
 	}
 	row := splitRow(line, c.delimiter, nil)
 	if isNumeric(row) {
@@ -177,6 +185,7 @@ func (c *columns) name(name string, i int) {
 	to, ok := map[string]*int{
 		"block": &c.block, "batch": &c.block, "hash": &c.hash, "network": &c.network,
 		"gas": &c.gas, "txs": &c.txs, "blocks": &c.inBlocks,
+		"counts": &c.counts, "side": &c.side,
 	}[aliases[name]]
 	if !ok || *to != noColumn {
 		return
@@ -222,7 +231,9 @@ type table struct {
 	columns
 	c        *collector
 	networks map[string]int
-	row      [][]byte
+	// first is the side of the first row that names one.
+	first string
+	row   [][]byte
 }
 
 func readCSV(c *collector, in *lines) error {
@@ -249,6 +260,9 @@ func readCSV(c *collector, in *lines) error {
 				continue
 			}
 		}
+		if err := t.oneSide(line, in); err != nil {
+			return err
+		}
 		t.read(line, in.n)
 	}
 	if t == nil {
@@ -267,11 +281,33 @@ func (t *table) cell(i int) []byte {
 	return t.row[i]
 }
 
+// oneSide refuses a table of both sides: their numbers are the same, and the
+// values of one of them would pass for those of the other.
+func (t *table) oneSide(line []byte, in *lines) error {
+	if t.side == noColumn {
+		return nil
+	}
+	t.row = splitRow(line, t.delimiter, t.row)
+	side := string(t.cell(t.side))
+	if t.first == "" {
+		t.first = side
+	}
+	if side == t.first {
+		return nil
+	}
+	return fault.Newf(fault.Usage, "%s holds both sides (line %d is of %q, the first is of %q): give each side its own input", in.name, in.n, abridge([]byte(side)), t.first).
+		Hint("name the run that it was made of: RUN:baseline and RUN:test are its sides")
+}
+
 func (t *table) read(line []byte, at int) {
 	t.row = splitRow(line, t.delimiter, t.row)
 	block, rest, ok := number(t.cell(t.block))
 	if !ok || len(rest) > 0 {
 		t.c.exclude(BadBlock, at, 0)
+		return
+	}
+	if string(t.cell(t.counts)) == "false" {
+		t.c.exclude(Uncounted, at, block)
 		return
 	}
 	text := t.cell(t.duration)

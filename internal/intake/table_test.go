@@ -117,3 +117,25 @@ func TestCSV_refused(t *testing.T) {
 		t.Errorf("network %q, want hoodi", s.Network)
 	}
 }
+
+// What verdict writes about attempts comes back as what counted of it: a warm-up
+// does not stand in the way of the proof that counts, and two sides are none.
+func TestCSV_attempts(t *testing.T) {
+	const head = "side,counts,batch,ms,gas\n"
+	s := read(t, head+"baseline,false,1,441,\nbaseline,true,1,116,7\nbaseline,true,2,120,8\n")
+	if !slices.Equal(numbers(s), []uint64{1, 2}) || !slices.Equal(s.Milliseconds(), []float64{116, 120}) || s.Left(Uncounted) != 1 || !s.Batches {
+		t.Errorf("batches %v with %v ms, excluded %+v", numbers(s), s.Milliseconds(), s.Excluded)
+	}
+	if s.Work[0].Gas != 7 {
+		t.Errorf("work %v", s.Work)
+	}
+	_, err := Read("both.csv", strings.NewReader(head+"baseline,true,1,116,7\ntest,true,1,118,7\n"))
+	if fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), "both.csv holds both sides (line 3 ") {
+		t.Errorf("both sides: %v", err)
+	}
+	for _, text := range []string{head + "baseline,false,1,441,\n"} {
+		if _, err := Read("none", strings.NewReader(text)); fault.KindOf(err) != fault.Invalid {
+			t.Errorf("nothing that counts: %v", err)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/verdict-bench/verdict/internal/artifact"
 	"github.com/verdict-bench/verdict/internal/compare"
 	"github.com/verdict-bench/verdict/internal/coordinator"
 	"github.com/verdict-bench/verdict/internal/host"
@@ -59,7 +60,7 @@ type replayer struct {
 	ReplayOptions
 	manifest store.Manifest
 	children *host.Children
-	builds   [2]*replayBuilt
+	builds   [2]*artifact.Binary
 	provers  [2]*replayProver
 	schedule []coordinator.Assignment
 

@@ -22,6 +22,7 @@ import (
 
 // replay hands the batches out until all are proved.
 func (r *replayer) replay(ctx context.Context) error {
+	outer := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var listeners [2]net.Listener
@@ -45,6 +46,9 @@ func (r *replayer) replay(ctx context.Context) error {
 	err := c.Run(ctx, listeners)
 	cancel(nil)
 	watching.Wait()
+	if outer.Err() != nil && errors.Is(err, context.Cause(outer)) {
+		return outer.Err() // it was interrupted: no prover has to do with that
+	}
 	return r.explain(ctx, err)
 }
 

@@ -3,23 +3,20 @@ package prove
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/verdict-bench/verdict/internal/artifact"
 	"github.com/verdict-bench/verdict/internal/fault"
 	"github.com/verdict-bench/verdict/internal/host"
 	"github.com/verdict-bench/verdict/internal/journal"
 	"github.com/verdict-bench/verdict/internal/plan"
-	"github.com/verdict-bench/verdict/internal/program"
 	"github.com/verdict-bench/verdict/internal/proverlog"
 	"github.com/verdict-bench/verdict/internal/sample"
 	"github.com/verdict-bench/verdict/internal/store"
@@ -38,12 +35,6 @@ const (
 	logLines = 12
 )
 
-// replayBuilt is the build of one side.
-type replayBuilt struct {
-	// ref names it in reports: the binary, or the ref with the commit.
-	ref, commit, binary, sha256 string
-}
-
 // replayProver is a prover that runs.
 type replayProver struct {
 	process  *host.Process
@@ -53,57 +44,22 @@ type replayProver struct {
 
 // buildRef has the script of a step build a side's ref.
 func (r *replayer) buildRef(ctx context.Context, s plan.Step) (detail string, err error) {
-	ref := r.Spec.Side(s.Side).Ref
-	r.show(ReplayProgress{Phase: s.ID, Message: fmt.Sprintf("building the %s ref %s, which can take minutes the first time", s.Side, ref)})
-	here := host.Local()
-	out, err := here.Run(ctx, s.Script)
-	if err = errors.Join(err, here.Close()); err != nil {
-		return "", notBuilt(s.Side, ref, err)
-	}
-	built, err := program.ParseBuilt(out)
+	built, err := artifact.FromRef(ctx, s.Side, r.Spec.Side(s.Side).Ref, s.Script, func(text string) {
+		r.show(ReplayProgress{Phase: s.ID, Message: text})
+	})
 	if err != nil {
 		return "", err
 	}
-	r.builds[s.Side.Index()] = &replayBuilt{
-		ref: fmt.Sprintf("%s (%.12s)", ref, built.Commit), commit: built.Commit,
-		binary: built.Binary, sha256: built.SHA256,
-	}
-	for _, note := range built.Notes {
-		r.show(ReplayProgress{Phase: s.ID, Message: fmt.Sprintf("the %s ref: %s", s.Side, note)})
-	}
+	r.builds[s.Side.Index()] = &built.Binary
 	if built.Behind > 0 {
 		r.manifest.Behind = built.Behind
-		r.show(ReplayProgress{Phase: s.ID, Message: fmt.Sprintf(
-			"the test ref lacks %d of the baseline's commits, so a difference may be theirs: rebase it, or compare it with --baseline %s", built.Behind, built.MergeBase)})
 	}
-	how := "built"
-	if built.Cached {
-		how = "built before"
-	}
-	return fmt.Sprintf("%s, commit %s, sha256 %s, %s", how, built.Commit, built.SHA256, built.Binary), nil
-}
-
-// notBuilt is a build that failed, told apart by its exit status.
-func notBuilt(side sample.Side, ref string, err error) error {
-	var script *host.ScriptError
-	if !errors.As(err, &script) {
-		return fmt.Errorf("building the %s ref %q: %w", side, ref, err)
-	}
-	kinds := map[int]fault.Kind{program.NoSuchRef: fault.Usage, program.Unprepared: fault.Prerequisite}
-	kind, known := kinds[script.Exit]
-	if !known {
-		kind = fault.Failed
-	}
-	e := fault.Newf(kind, "building the %s ref %q: %w", side, ref, err)
-	if script.Exit == program.BuildFailed {
-		return e.Hint("ls -t ~/.verdict/worktrees/*.log | head -n 1 names the whole log")
-	}
-	return e
+	return built.Detail, nil
 }
 
 // buildOf is the build that a side runs: what was built from its ref, or its
 // binary, and in an A/A control that of the baseline.
-func (r *replayer) buildOf(side sample.Side) (*replayBuilt, error) {
+func (r *replayer) buildOf(side sample.Side) (*artifact.Binary, error) {
 	if r.Spec.Same {
 		side = sample.Baseline
 	}
@@ -111,43 +67,12 @@ func (r *replayer) buildOf(side sample.Side) (*replayBuilt, error) {
 	if r.builds[i] != nil {
 		return r.builds[i], nil
 	}
-	b, err := examineProver(r.Spec.Side(side).Binary)
+	b, err := artifact.FromFile(r.Spec.Side(side).Binary)
 	if err != nil {
 		return nil, fault.Newf(fault.Prerequisite, "the %s side: %w", side, err)
 	}
-	r.builds[i] = b
-	return b, nil
-}
-
-// examineProver takes a binary of the user's.
-func examineProver(path string) (*replayBuilt, error) {
-	if rest, ok := strings.CutPrefix(path, "~/"); ok {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return nil, err
-		}
-		path = filepath.Join(home, rest)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is not a file that can be executed", path)
-	case info.Mode()&0o111 == 0:
-		return nil, fmt.Errorf("%s is not executable", path)
-	}
-	sum := sha256.New()
-	if _, err := io.Copy(sum, f); err != nil {
-		return nil, err
-	}
-	digest := hex.EncodeToString(sum.Sum(nil))
-	return &replayBuilt{ref: fmt.Sprintf("%s (sha256 %.12s)", filepath.Base(path), digest), binary: path, sha256: digest}, nil
+	r.builds[i] = &b
+	return &b, nil
 }
 
 // start starts the prover of a step's side and points it at an address of its
@@ -166,29 +91,29 @@ func (r *replayer) start(ctx context.Context, s plan.Step) (detail string, err e
 	if err != nil {
 		return "", fault.Newf(fault.Prerequisite, "listening for the %s prover: %w", s.Side, err)
 	}
-	argv := plan.ReplayArgv(&r.Spec, s.Side, b.binary, "tcp://"+ln.Addr().String())
+	argv := plan.ReplayArgv(&r.Spec, s.Side, b.Path, "tcp://"+ln.Addr().String())
 	path := r.Run.Log("prover-" + string(s.Side))
 	p, err := r.children.Start(host.Command{
 		Name: fmt.Sprintf("the %s prover", s.Side), Argv: argv, Log: path,
 	})
 	if err != nil {
-		return "", errors.Join(fault.Newf(fault.Prerequisite, "%w", err).Hint("file %s", b.binary), ln.Close())
+		return "", errors.Join(fault.Newf(fault.Prerequisite, "%w", err).Hint("file %s", b.Path), ln.Close())
 	}
 	r.provers[i] = &replayProver{process: p, listener: ln, log: &proverLog{path: path}}
 	m := &r.manifest.Sides[i]
-	m.Ref, m.Commit, m.Binary, m.BinarySHA256, m.Argv = b.ref, b.commit, b.binary, b.sha256, argv
+	m.Ref, m.Commit, m.Binary, m.BinarySHA256, m.Argv = b.Ref, b.Commit, b.Path, b.SHA256, argv
 	return p.Identity(), r.Run.WriteJSON(store.StartName, r.manifest)
 }
 
 // probe asks a build's help text whether it is a prover that can be replayed
 // to, and has the backend.
-func (r *replayer) probe(ctx context.Context, side sample.Side, b *replayBuilt) error {
-	argv := slices.Concat([]string{b.binary}, plan.ReplayCommand(&r.Spec), []string{"--help"})
+func (r *replayer) probe(ctx context.Context, side sample.Side, b *artifact.Binary) error {
+	argv := slices.Concat([]string{b.Path}, plan.ReplayCommand(&r.Spec), []string{"--help"})
 	name := strings.Join(argv, " ")
 	path := r.Run.Log("help-" + string(side))
 	p, err := r.children.Start(host.Command{Name: name, Argv: argv, Log: path})
 	if err != nil {
-		return fault.Newf(fault.Prerequisite, "%w", err).Hint("file %s", b.binary)
+		return fault.Newf(fault.Prerequisite, "%w", err).Hint("file %s", b.Path)
 	}
 	timer := time.NewTimer(helpLimit)
 	defer timer.Stop()

@@ -12,8 +12,6 @@ import (
 
 	"github.com/verdict-bench/verdict/internal/coordinator"
 	"github.com/verdict-bench/verdict/internal/fault"
-	"github.com/verdict-bench/verdict/internal/host"
-	"github.com/verdict-bench/verdict/internal/program"
 	"github.com/verdict-bench/verdict/internal/sample"
 	"github.com/verdict-bench/verdict/internal/spec"
 )
@@ -123,35 +121,30 @@ func TestProverLog(t *testing.T) {
 	}
 }
 
-func TestExamineProver(t *testing.T) {
-	dir := t.TempDir()
-	plain := filepath.Join(dir, "plain")
-	if err := os.WriteFile(plain, []byte("#!/bin/sh\n"), 0o644); err != nil {
+// A binary that is missing is found before anything else is done, on either
+// side; an A/A control has one only.
+func TestFindBinaries(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]string{
-		dir: "not a file that can be executed", plain: "not executable", filepath.Join(dir, "none"): "no such file",
+	missing := filepath.Join(t.TempDir(), "none")
+	for name, c := range map[string]struct {
+		baseline, test string
+		same           bool
+		want           string
+	}{
+		"both there":     {self, self, false, ""},
+		"test missing":   {self, missing, false, "the test side: there is no binary"},
+		"both missing":   {missing, missing, false, "the baseline side: there is no binary"},
+		"control":        {self, self, true, ""},
+		"ref, no binary": {"", missing, false, "the test side: there is no binary"},
 	} {
-		if _, err := examineProver(path); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("examineProver(%s) = %v, want %q", path, err, want)
-		}
-	}
-	if err := os.Chmod(plain, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	b, err := examineProver(plain)
-	if err != nil || len(b.sha256) != 64 || b.binary != plain || !strings.HasPrefix(b.ref, "plain (sha256 ") {
-		t.Errorf("examineProver = %+v, %v", b, err)
-	}
-}
-
-func TestNotBuilt(t *testing.T) {
-	for exit, kind := range map[int]fault.Kind{
-		program.BuildFailed: fault.Failed, program.NoSuchRef: fault.Usage, program.Unprepared: fault.Prerequisite, 77: fault.Failed,
-	} {
-		err := notBuilt(sample.Test, "main", &host.ScriptError{Host: "localhost", Exit: exit, Last: []string{"why"}})
-		if fault.KindOf(err) != kind || !strings.Contains(err.Error(), `the test ref "main"`) || !strings.Contains(err.Error(), "why") {
-			t.Errorf("exit status %d is %v of kind %d", exit, err, fault.KindOf(err))
+		r := &replayer{}
+		r.Spec.Baseline.Binary, r.Spec.Test.Binary, r.Spec.Same = c.baseline, c.test, c.same
+		err := r.findBinaries()
+		if c.want == "" && err != nil || c.want != "" && (fault.KindOf(err) != fault.Prerequisite || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
 }

@@ -160,7 +160,11 @@ func measured(r *compare.Result) string {
 // compared says how much was measured.
 func compared(r *compare.Result) string {
 	if g := r.Groups; g != nil {
-		return fmt.Sprintf("%d against %d %s", len(g.MS[1]), len(g.MS[0]), r.Subject.Units())
+		n := fmt.Sprintf("%d against %d %s", len(g.MS[1]), len(g.MS[0]), r.Subject.Units())
+		if all := len(g.MS[0]) + len(g.MS[1]); g.Proofs != nil && g.Proofs.Effect.N < all {
+			n += fmt.Sprintf(", %d of them of comparable gas", g.Proofs.Effect.N)
+		}
+		return n
 	}
 	return count(len(r.Pairs), "pair")
 }

@@ -384,7 +384,7 @@ func provingMethod(r *compare.Result) []string {
 	if !p.Rule.Paired {
 		from := "Gas, transactions and blocks of a batch are sums over its blocks by RPC; batches without load, or with less than was asked for, do not count."
 		if p.Rule.Log {
-			from = "Gas, transactions and blocks of a batch are those of the metrics page, which may count a block too many; a log does not tell more."
+			from = "Gas, transactions and blocks of a batch are what the input or the metrics page beside it says, which may count a block too many."
 		}
 		m = append(m, from, "Time against gas is fitted by least squares of milliseconds on millions of gas, with HC3 intervals at 95 %: a proof has a fixed cost, so that time per gas alone depends on the size of the batches. Quantiles are type 7.")
 	}

@@ -51,7 +51,7 @@ func provingObservations(r *Run) []string {
 func sideObservations(s *compare.ProvingSide, rule compare.ProvingRule) []string {
 	var o []string
 	for _, text := range []string{
-		fitted(s, rule), setUp(s), verified(s, rule), idle(s), retried(s), overCounted(s, rule),
+		partlyKnown(s, rule), fitted(s, rule), setUp(s), verified(s, rule), idle(s), retried(s), overCounted(s, rule),
 		busy(s, rule), gpuBusy(s), throttled(s), energy(s), costs(s, rule),
 	} {
 		if text != "" {
@@ -59,6 +59,14 @@ func sideObservations(s *compare.ProvingSide, rule compare.ProvingRule) []string
 		}
 	}
 	return append(o, noticed(s)...)
+}
+
+// partlyKnown says of how many batches gas is known, where not of all.
+func partlyKnown(s *compare.ProvingSide, rule compare.ProvingRule) string {
+	if rule.Paired || s.WithGas == 0 || s.WithGas == s.Times.N {
+		return ""
+	}
+	return fmt.Sprintf("Gas is known of %d of %s: totals and the time per Mgas are those of these.", s.WithGas, count(s.Times.N, "batch"))
 }
 
 // fitted tells time against gas.

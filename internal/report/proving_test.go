@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 	"github.com/verdict-bench/verdict/internal/compare"
 	"github.com/verdict-bench/verdict/internal/sample"
 	"github.com/verdict-bench/verdict/internal/spec"
+	"github.com/verdict-bench/verdict/internal/stat"
 	"github.com/verdict-bench/verdict/internal/store"
 )
 
@@ -169,9 +171,48 @@ func TestProving_absentHardware(t *testing.T) {
 	}
 }
 
+// What stands on some of the batches only says on how many.
+func TestProving_partlyKnown(t *testing.T) {
+	s := &compare.ProvingSide{WithGas: 2}
+	s.Times.N = 3
+	if text := partlyKnown(s, compare.ProvingRule{Log: true}); !strings.Contains(text, "2 of 3 batches") {
+		t.Error(text)
+	}
+	if s.WithGas = 3; partlyKnown(s, compare.ProvingRule{Log: true}) != "" {
+		t.Error("all are known")
+	}
+}
+
+// The median of one side has its interval, or says that it has none.
+func TestMedianInterval(t *testing.T) {
+	few := &compare.Latencies{}
+	few.N, few.Median = 4, 7
+	few.Quantiles = []stat.Interval{{Center: 7, Low: math.Inf(-1), High: math.Inf(1), Confidence: 0.95, N: 4}}
+	if text := medianInterval(few); text != "4 proofs are too few for its interval" {
+		t.Error(text)
+	}
+	few.Quantiles[0].Low, few.Quantiles[0].High = 5000, 9000
+	if text := medianInterval(few); text != "95 % interval 5 s to 9 s" {
+		t.Error(text)
+	}
+}
+
+// Two sides of a replay that are one file are said to be.
+func TestDifferences_sameBinary(t *testing.T) {
+	r := &Run{Replay: &spec.Replay{}}
+	r.Manifest.Sides[0].BinarySHA256, r.Manifest.Sides[1].BinarySHA256 = "aa", "ab"
+	if got := differences(r); len(got) != 0 {
+		t.Errorf("two binaries: %q", got)
+	}
+	r.Manifest.Sides[1].BinarySHA256 = "aa"
+	if got := differences(r); len(got) != 1 || !strings.Contains(got[0], "the same binary") {
+		t.Errorf("one binary: %q", got)
+	}
+}
+
 // A page that counts less than there is is not explained by a block too many.
 func TestProving_pageDiffers(t *testing.T) {
-	const tooMany = "A page counts the block that no longer fitted"
+	const tooMany = "A page may count the block that no longer fitted"
 	s := &compare.ProvingSide{Compared: 2, OverCounts: []compare.OverCount{{Batch: 7, RPC: [3]uint64{50, 9, 2}, Metrics: [3]uint64{60, 10, 2}}}}
 	s.Times.N = 2
 	if text := overCounted(s, compare.ProvingRule{}); !strings.Contains(text, "1 of 2 batches: batch 7 (page 60 gas, 10 transactions, 2 blocks; RPC 50, 9, 2). "+tooMany) {
