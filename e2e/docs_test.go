@@ -39,11 +39,16 @@ func TestDocs_commands(t *testing.T) {
 	}
 	for command, where := range found {
 		t.Run(command, func(t *testing.T) {
-			if strings.Contains(command, "witness --local") {
-				command += shorter
-			}
 			cmd := exec.Command("sh", "-c", command)
 			cmd.Dir = t.TempDir()
+			switch {
+			case strings.Contains(command, "witness --local"):
+				cmd.Args[2] += shorter
+			case strings.Contains(command, "prover --local") && !strings.Contains(command, "--dry-run"):
+				l := newLocalnet(t)
+				cmd.Args[2] += " --batches 2 --ports " + l.portList()
+				cmd.Env = append(os.Environ(), "HOME="+l.home)
+			}
 			if err := os.Symlink(examples, filepath.Join(cmd.Dir, "examples")); err != nil {
 				t.Fatal(err)
 			}

@@ -77,13 +77,18 @@ func (l *localnet) quietPort() string {
 	return ""
 }
 
-// args are those of a run with short intervals, the directory of which is run.
-func (l *localnet) args(run string, more ...string) []string {
+// portList is the value of --ports.
+func (l *localnet) portList() string {
 	var ports []string
 	for name, port := range l.ports {
 		ports = append(ports, name+"="+port)
 	}
-	return append([]string{"prover", "--no-input", "--out", run, "--ports", strings.Join(ports, ","), "--batches", "2",
+	return strings.Join(ports, ",")
+}
+
+// args are those of a run with short intervals, the directory of which is run.
+func (l *localnet) args(run string, more ...string) []string {
+	return append([]string{"prover", "--no-input", "--out", run, "--ports", l.portList(), "--batches", "2",
 		"--intervals", "block=500ms,commit=1s,watch=500ms,send=500ms,poll=200ms"}, more...)
 }
 
