@@ -267,12 +267,6 @@ func (f *fake) Post(ctx context.Context, body, _ []byte) ([]byte, error) {
 		return nil, errors.New("connection reset before the request arrived")
 	}
 	raw := f.serve(body)
-	f.mu.Lock()
-	if f.h.lazy && f.fresh {
-		f.fresh = false
-		f.build()
-	}
-	f.mu.Unlock()
 	if !wait(ctx, delay) {
 		return nil, ctx.Err()
 	}
@@ -291,6 +285,12 @@ type fakeRequest struct {
 func (f *fake) serve(body []byte) []byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	defer func() {
+		if f.h.lazy && f.fresh {
+			f.fresh = false
+			f.build()
+		}
+	}()
 	if body[0] != '[' {
 		var r fakeRequest
 		if err := json.Unmarshal(body, &r); err != nil {

@@ -88,7 +88,7 @@ func TestRead_refuses(t *testing.T) {
 	}{
 		{"a damaged manifest", change(ManifestName, "{\n  \"v\": 1,\n  oops\n}"), "line 3, column 3"},
 		{"a newer format", change(ManifestName, `{"v": 99}`), "format 99"},
-		{"a damaged sample", change("samples-test.jsonl", "{}\n"), "samples-test.jsonl:1: a record must hold either"},
+		{"a damaged sample", change("samples-test.jsonl", "{}\n"), "samples-test.jsonl:1: a record must hold exactly one of"},
 		{"a newer sample", change("samples-test.jsonl", `{"v":99,"gap":{}}`+"\n"), "record of format 99"},
 		{"no samples", func(t *testing.T, dir string) { os.Remove(filepath.Join(dir, "samples-baseline.jsonl")) }, "samples-baseline.jsonl"},
 		{"no spec", func(t *testing.T, dir string) { os.Remove(filepath.Join(dir, SpecName)) }, SpecName},
