@@ -107,6 +107,7 @@ func (o *replayOptions) addFlags(cmd *cobra.Command) {
 	f.StringArrayVar(&s.Program.Args, "prover-arg", nil, "`argument` added to the command of both provers; can be given again")
 	f.IntVar(&s.Batches, "batches", 0, "replay the first `N` recorded batches (default: all)")
 	f.IntVar(&s.WarmUp, "warmup", s.WarmUp, "prove the first batch `N` times before the batches count")
+	f.IntVar(&s.Rounds, "rounds", s.Rounds, "prove each batch `N` times on each side: takes the noise of single proofs off")
 	f.Float64Var(&o.marginPercent, "margin", 100*s.Margin, "practical margin in `percent`: smaller effects do not matter")
 	f.Uint64Var(&s.Seed, "seed", 0, "seed of the order (default: drawn)")
 	f.DurationVar(&s.Poll, "poll", s.Poll, "pause of an idle prover between two questions for work")

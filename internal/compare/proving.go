@@ -71,6 +71,17 @@ type Proving struct {
 	Sides [2]ProvingSide
 }
 
+// Rounds is how often each side proved a batch, as planned, at the most.
+func (p *Proving) Rounds() int {
+	rounds := 1
+	for side := range p.Sides {
+		for _, a := range p.Sides[side].Attempts {
+			rounds = max(rounds, a.Round)
+		}
+	}
+	return rounds
+}
+
 // Attempt is one attempt of a prover at one batch with what else is known of
 // it.
 type Attempt struct {

@@ -26,11 +26,16 @@ const (
 	leftBeyond   Reason = "after the planned batches"
 )
 
-// place is where a batch stands: numbers begin again in every session.
+// place is where a batch stands: numbers begin again in every session. The round
+// is 0 for the batch itself and where each batch is proved once.
 type place struct {
 	session int
 	batch   uint64
+	round   int
 }
+
+// at is the place of the attempt.
+func (a *Attempt) at() place { return place{a.Session, a.Batch, a.Round} }
 
 // gatherProofs joins the records of one side and chooses what counts.
 func gatherProofs(records []sample.Record, rule ProvingRule) ProvingSide {
@@ -40,7 +45,7 @@ func gatherProofs(records []sample.Record, rule ProvingRule) ProvingSide {
 	for _, rec := range records {
 		switch {
 		case rec.Batch != nil:
-			batches[place{rec.Batch.Session, rec.Batch.Number}] = rec.Batch
+			batches[place{rec.Batch.Session, rec.Batch.Number, 0}] = rec.Batch
 		case rec.Attempt != nil:
 			s.add(index, rec.Attempt)
 		case rec.Machine != nil:
@@ -56,7 +61,7 @@ func gatherProofs(records []sample.Record, rule ProvingRule) ProvingSide {
 	s.Sessions = len(sessionsOfProofs(s.Attempts))
 	for i := range s.Attempts {
 		a := &s.Attempts[i]
-		a.Of = batches[place{a.Session, a.Batch}]
+		a.Of = batches[place{a.Session, a.Batch, 0}]
 		a.hold(rule)
 	}
 	s.choose(rule)
@@ -75,7 +80,7 @@ type attemptKey struct {
 // add takes an attempt. One that is written again, because more became known
 // of it, replaces what was known before.
 func (s *ProvingSide) add(index map[attemptKey]int, a *sample.Attempt) {
-	key := attemptKey{place{a.Session, a.Batch}, a.Number, a.WarmUp}
+	key := attemptKey{place{a.Session, a.Batch, a.Round}, a.Number, a.WarmUp}
 	if at, ok := index[key]; ok && a.Number > 0 {
 		s.Attempts[at].Attempt = a
 		return
@@ -118,7 +123,7 @@ func (s *ProvingSide) choose(rule ProvingRule) {
 	last := make(map[place]int)
 	for i := range s.Attempts {
 		if a := &s.Attempts[i]; a.Status == sample.Accepted && !a.WarmUp {
-			last[place{a.Session, a.Batch}] = i
+			last[a.at()] = i
 		}
 	}
 	for i := range s.Attempts {
@@ -134,7 +139,7 @@ func (s *ProvingSide) choose(rule ProvingRule) {
 			a.Left = leftRejected
 		case a.Status != sample.Accepted:
 			a.Left = leftOpen
-		case last[place{a.Session, a.Batch}] != i:
+		case last[a.at()] != i:
 			a.Left = leftRepeated
 		case a.ProvingNS <= 0:
 			a.Left = leftUntimed

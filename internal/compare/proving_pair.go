@@ -2,6 +2,7 @@ package compare
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/verdict-bench/verdict/internal/intake"
 	"github.com/verdict-bench/verdict/internal/sample"
@@ -22,17 +23,21 @@ func (r *Result) pairProofs() {
 	for side := range r.Proving.Sides {
 		for _, a := range r.Proving.Sides[side].Attempts {
 			if !a.WarmUp {
-				asked[place{a.Session, a.Batch}] = true
+				asked[place{a.Session, a.Batch, 0}] = true
 			}
 		}
 	}
 	r.asked, r.Attempted = len(asked), len(asked)
 	var orders []bool
 	ordered := true
+	var rounds proofRounds
 	for _, x := range r.Proving.Sides[0].Counted() {
-		at := place{x.Session, x.Batch}
-		y := test[at]
+		y := test[x.at()]
 		if y == nil || !r.sameProof(x, y) {
+			continue
+		}
+		if rounds.add(r.Pairs, x, y) {
+			ordered = false // both sides begin in turns with one batch
 			continue
 		}
 		if r.Rule.Planned > 0 && len(r.Pairs) == r.Rule.Planned {
@@ -40,6 +45,7 @@ func (r *Result) pairProofs() {
 			continue
 		}
 		r.Pairs = append(r.Pairs, Pair{Number: x.Batch, MS: [2]float64{x.MS(), y.MS()}, D: ratio(x.MS(), y.MS())})
+		rounds.begin(x, y)
 		ordered = ordered && x.Order > 0 && y.Order > 0
 		orders = append(orders, x.Order < y.Order)
 	}
@@ -58,11 +64,47 @@ func (r *Result) pairProofs() {
 	}
 }
 
+// proofRounds are the rounds of the pairs so far.
+type proofRounds struct {
+	index map[place]int
+	// logs are the sums of the log times of both sides, n how many they are.
+	logs [][2]float64
+	n    []int
+}
+
+// begin takes the first round of the newest pair.
+func (p *proofRounds) begin(x, y *Attempt) {
+	if p.index == nil {
+		p.index = make(map[place]int)
+	}
+	p.index[place{x.Session, x.Batch, 0}] = len(p.n)
+	p.logs = append(p.logs, [2]float64{math.Log(x.MS()), math.Log(y.MS())})
+	p.n = append(p.n, 1)
+}
+
+// add takes another round of a batch that has a pair, whose times become the
+// geometric means of its rounds: its rounds are no pairs of their own, because
+// what is peculiar to a batch is in all of them. It returns false for a batch
+// without one.
+func (p *proofRounds) add(pairs []Pair, x, y *Attempt) bool {
+	i, ok := p.index[place{x.Session, x.Batch, 0}]
+	if !ok {
+		return false
+	}
+	p.logs[i][0] += math.Log(x.MS())
+	p.logs[i][1] += math.Log(y.MS())
+	p.n[i]++
+	n := float64(p.n[i])
+	pairs[i].MS = [2]float64{math.Exp(p.logs[i][0] / n), math.Exp(p.logs[i][1] / n)}
+	pairs[i].D = (p.logs[i][1] - p.logs[i][0]) / n
+	return true
+}
+
 // accepted are the attempts of a side that count, by their place.
 func (r *Result) accepted(side int) map[place]*Attempt {
 	out := make(map[place]*Attempt)
 	for _, a := range r.Proving.Sides[side].Counted() {
-		out[place{a.Session, a.Batch}] = a
+		out[a.at()] = a
 	}
 	return out
 }
@@ -90,7 +132,7 @@ func (r *Result) sameProof(x, y *Attempt) bool {
 func (r *Result) onlyOne(base, test map[place]*Attempt) {
 	for side, other := range [2]map[place]*Attempt{test, base} {
 		for _, a := range r.Proving.Sides[side].Counted() {
-			if other[place{a.Session, a.Batch}] == nil {
+			if other[a.at()] == nil {
 				r.exclude([2]string{onlyBaseline, onlyTest}[side], a.Batch)
 				r.Parity.only[1-side]++
 			}

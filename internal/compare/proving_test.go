@@ -396,3 +396,33 @@ func FuzzAnalyzeProving(f *testing.F) {
 		}
 	})
 }
+
+// The rounds of a batch are one pair: what a batch has of its own is in all of
+// them, so that they tell less than as many batches.
+func TestAnalyzeProving_rounds(t *testing.T) {
+	var records [2][]sample.Record
+	times := [2][]int64{{100, 400}, {110, 220}} // of two rounds, in ms
+	for side := range records {
+		for batch := range uint64(6) {
+			for i, ms := range times[side] {
+				records[side] = append(records[side], sample.Record{V: sample.Version, Attempt: &sample.Attempt{
+					Side: sample.Sides[side], Batch: batch + 1, Round: i + 1, Number: i + 1, Order: 1 + (side+i)%2,
+					Status: sample.Accepted, ProvingNS: ms * 1e6,
+				}})
+			}
+		}
+	}
+	r := AnalyzeProving(records, ProvingRule{Planned: 6, Compare: true, Paired: true, Margin: 0.03})
+	if len(r.Pairs) != 6 || r.Proving.Rounds() != 2 {
+		t.Fatalf("%d pairs, %d rounds, want 6 of 2", len(r.Pairs), r.Proving.Rounds())
+	}
+	for _, p := range r.Pairs {
+		if base, test := math.Sqrt(100*400), math.Sqrt(110*220); math.Abs(p.MS[0]-base) > 1e-9 || math.Abs(p.MS[1]-test) > 1e-9 ||
+			math.Abs(p.D-math.Log(test/base)) > 1e-12 {
+			t.Errorf("pair %d is %v, D %v; want %v and %v", p.Number, p.MS, p.D, base, test)
+		}
+	}
+	if len(r.Excluded) > 0 {
+		t.Errorf("excluded: %+v", r.Excluded)
+	}
+}

@@ -321,7 +321,7 @@ func BenchmarkProxy_200MB(b *testing.B) {
 		})
 	}
 	b.Run("replayed", func(b *testing.B) {
-		f := &Replay{Recording: open(b, dir), Schedule: []Assignment{{1, sample.Baseline}}}
+		f := &Replay{Recording: open(b, dir), Schedule: []Assignment{{1, 1, sample.Baseline}}}
 		benchmarkAsk(b, "", func() (string, func()) {
 			lns := [2]net.Listener{listen(b), listen(b)}
 			end := running(b, func(ctx context.Context) error { return f.Run(ctx, lns) })

@@ -19,24 +19,29 @@ import (
 // Assignment is one batch for one side's prover.
 type Assignment struct {
 	Batch uint64
+	// Round counts how often the side gets the batch, from 1.
+	Round int
 	Side  sample.Side
 }
 
-// Schedule gives each batch to both sides, one right after the other, in ABBA
-// order: the side that comes first alternates from batch to batch, so that drift
-// falls on both alike, and the seed chooses anew for every two batches which one
-// begins.
-func Schedule(batches []uint64, seed uint64) []Assignment {
+// Schedule gives each batch to both sides, one right after the other, in so many
+// rounds, and in ABBA order: the side that comes first alternates from turn to
+// turn, so that drift falls on both alike, and the seed chooses anew for every
+// two turns which one begins. All rounds of a batch come before the next one.
+func Schedule(batches []uint64, rounds int, seed uint64) []Assignment {
 	random := rand.New(rand.NewPCG(seed, 0))
 	var out []Assignment
-	first := 0
-	for i, b := range batches {
-		if i%2 == 0 {
-			first = random.IntN(2)
-		} else {
-			first = 1 - first
+	first, turn := 0, 0
+	for _, b := range batches {
+		for round := 1; round <= rounds; round++ {
+			if turn%2 == 0 {
+				first = random.IntN(2)
+			} else {
+				first = 1 - first
+			}
+			out = append(out, Assignment{b, round, sample.Sides[first]}, Assignment{b, round, sample.Sides[1-first]})
+			turn++
 		}
-		out = append(out, Assignment{b, sample.Sides[first]}, Assignment{b, sample.Sides[1-first]})
 	}
 	return out
 }
@@ -336,15 +341,16 @@ func (t *turns) take(side sample.Side, q Received, w io.Writer) error {
 func (t *turns) claim(side sample.Side, q Received) (o Outcome, fresh bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	done := Assignment{q.Message.Batch, side}
-	current := t.next < len(t.Schedule) && t.Schedule[t.next] == done
+	batch := q.Message.Batch
+	of := func(a Assignment) bool { return a.Batch == batch && a.Side == side }
+	current := t.next < len(t.Schedule) && of(t.Schedule[t.next])
 	switch {
 	case current && t.phase == proving:
-	case slices.Contains(t.Schedule[:t.next], done) || current && t.phase == storing:
-		t.note(side, fmt.Sprintf("a second proof of batch %d was ignored", done.Batch))
+	case slices.ContainsFunc(t.Schedule[:t.next], of) || current && t.phase == storing:
+		t.note(side, fmt.Sprintf("a second proof of batch %d was ignored", batch))
 		return o, false, nil
 	default:
-		return o, false, fmt.Errorf("a proof of batch %d, which this prover was not given", done.Batch)
+		return o, false, fmt.Errorf("a proof of batch %d, which this prover was not given", batch)
 	}
 	proof, err := ReadProof(q.Doc)
 	if err != nil {

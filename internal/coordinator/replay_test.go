@@ -19,8 +19,8 @@ func TestSchedule(t *testing.T) {
 	batches := []uint64{1, 2, 3, 4, 5, 6, 7, 8}
 	seen := make(map[sample.Side]bool)
 	for seed := range uint64(20) {
-		s := Schedule(batches, seed)
-		if fmt.Sprint(s) != fmt.Sprint(Schedule(batches, seed)) {
+		s := Schedule(batches, 1, seed)
+		if fmt.Sprint(s) != fmt.Sprint(Schedule(batches, 1, seed)) {
 			t.Fatalf("seed %d gives two schedules", seed)
 		}
 		seen[s[0].Side] = true
@@ -44,8 +44,23 @@ func TestSchedule(t *testing.T) {
 	if len(seen) != 2 {
 		t.Error("every seed begins with the same side")
 	}
-	if s := Schedule(nil, 1); len(s) != 0 {
+	if s := Schedule(nil, 1, 1); len(s) != 0 {
 		t.Errorf("no batches: %v", s)
+	}
+}
+
+// All rounds of a batch come together, in ABBA order too.
+func TestSchedule_rounds(t *testing.T) {
+	s := Schedule([]uint64{7, 9}, 2, 3)
+	var got []string
+	for i, a := range s {
+		if want := (Assignment{[]uint64{7, 9}[i/4], 1 + i/2%2, a.Side}); a != want {
+			t.Errorf("assignment %d is %v, want %v", i, a, want)
+		}
+		got = append(got, string(a.Side))
+	}
+	if len(got) != 8 || got[0] == got[1] || got[0] != got[3] || got[1] != got[2] || got[4] == got[5] || got[4] != got[7] {
+		t.Errorf("the sides take turns as %v, want ABBA for each batch", got)
 	}
 }
 
@@ -120,7 +135,7 @@ func prove(t *testing.T, addr string, docs map[uint64][]byte) {
 
 func TestReplay(t *testing.T) {
 	docs := map[uint64][]byte{1: response(1, 1<<20), 2: response(2, 100), 3: response(3, 5000)}
-	schedule := Schedule([]uint64{1, 2, 3}, 1)
+	schedule := Schedule([]uint64{1, 2, 3}, 2, 1)
 	f := newFixture(t, &Replay{Schedule: schedule, AskWithin: patience, ProveWithin: patience}, docs[1], docs[2], docs[3])
 	var wg sync.WaitGroup
 	for _, addr := range f.addrs {
@@ -150,7 +165,7 @@ func TestReplay(t *testing.T) {
 }
 
 // one is a schedule that begins with the baseline.
-var one = []Assignment{{1, sample.Baseline}, {1, sample.Test}}
+var one = []Assignment{{1, 1, sample.Baseline}, {1, 1, sample.Test}}
 
 func TestReplay_turnsAndStrays(t *testing.T) {
 	f := newFixture(t, &Replay{Schedule: one}, response(1, 100))
@@ -265,7 +280,7 @@ func TestReplay_errors(t *testing.T) {
 	check("another generation", &Replay{}, doc, base(Request(InputRequest, "ab", "SP1")), "InputRequest", "recorded as BatchResponse", "another protocol")
 	check("a newer recording", &Replay{}, []byte(`{"InputResponse":{"id":1,"input":{},"format":null}}`), base(request), "recorded as InputResponse")
 	check("a broken proof", &Replay{}, doc, base(request, []byte(`{"ProofSubmit":{"batch_number":1}}`)), "baseline prover", "0 forms")
-	check("no such batch", &Replay{Schedule: []Assignment{{9, sample.Test}}}, doc, base(), "no batch 9")
+	check("no such batch", &Replay{Schedule: []Assignment{{9, 1, sample.Test}}}, doc, base(), "no batch 9")
 	check("Done fails", &Replay{Done: func(Outcome) error { return errors.New("no space left") }}, doc, base(request, submit(1, "[]")), "batch 1 of the baseline: no space left")
 }
 

@@ -51,9 +51,9 @@ func MakeReplay(r *spec.Replay, specHash string) Plan {
 	}
 	p.Steps = append(p.Steps, Step{
 		ID: ReplayBatches, Host: This,
-		Purpose: fmt.Sprintf("give each batch to both provers, one after the other and never to both at once, in ABBA order drawn from seed %d; "+
-			"before that each proves the first batch as a warm-up, %d in all for each side", r.Seed, r.WarmUp),
-		Check: fmt.Sprintf("%d pairs of proofs are recorded, each with the prover's own time", r.Batches),
+		Purpose: fmt.Sprintf("give each batch to both provers%s, one after the other and never to both at once, in ABBA order drawn from seed %d; "+
+			"before that each proves the first batch as a warm-up, %d in all for each side", times(r.Rounds), r.Seed, r.WarmUp),
+		Check: fmt.Sprintf("%d pairs of proofs are recorded, each with the prover's own time", r.Batches*r.Rounds),
 	})
 	for _, side := range sample.Sides {
 		p.Steps = append(p.Steps, Step{
@@ -68,6 +68,14 @@ func MakeReplay(r *spec.Replay, specHash string) Plan {
 		Check:   "manifest.json is in the run directory",
 	})
 	return p
+}
+
+// times says how often something is done, nothing for once.
+func times(n int) string {
+	if n == 1 {
+		return ""
+	}
+	return fmt.Sprintf(" %d times", n)
 }
 
 // buildName says which build a side is.

@@ -115,7 +115,7 @@ func replaySchedule(s *spec.Replay, batches []coordinator.Batch) []coordinator.A
 	for range s.WarmUp {
 		warm = append(warm, numbers[:min(1, len(numbers))]...)
 	}
-	return append(coordinator.Schedule(warm, s.Seed+1), coordinator.Schedule(numbers, s.Seed)...)
+	return append(coordinator.Schedule(warm, 1, s.Seed+1), coordinator.Schedule(numbers, s.Rounds, s.Seed)...)
 }
 
 // prepare stores what the run is going to do.

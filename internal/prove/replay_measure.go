@@ -132,7 +132,7 @@ func (r *replayer) done(ctx context.Context, o coordinator.Outcome) error {
 	}
 	if !a.WarmUp {
 		ms := float64(a.ProvingNS) / float64(time.Millisecond)
-		if r.tally.add(o.Side, o.Batch, ms, a.Public) {
+		if r.tally.add(o.Side, turn{o.Batch, o.Round}, ms, a.Public) {
 			r.Progress(ReplayProgress{Phase: plan.ReplayBatches, Message: fmt.Sprintf(
 				"batch %d: the public outputs of the two sides differ, so the result will be invalid", o.Batch)})
 		}
@@ -146,7 +146,7 @@ func (r *replayer) done(ctx context.Context, o coordinator.Outcome) error {
 func (r *replayer) attempt(o coordinator.Outcome, line proverlog.Event) *sample.Attempt {
 	warmUps := 2 * r.Spec.WarmUp
 	a := &sample.Attempt{
-		Side: o.Side, Host: r.manifest.Environment.Hostname, Batch: o.Batch, Number: 1,
+		Side: o.Side, Host: r.manifest.Environment.Hostname, Batch: o.Batch, Round: o.Round, Number: 1,
 		Status: sample.Accepted, WarmUp: r.next < warmUps,
 		ReceivedAt: o.HandedOut.UTC(), ProvedAt: line.At, AckedAt: o.Received.UTC(),
 		ProvingNS: line.ProvingNS, PrecisionNS: line.PrecisionNS,
@@ -197,7 +197,7 @@ func (r *replayer) turn() {
 
 func (r *replayer) turnLocked() {
 	p := ReplayProgress{
-		Phase: plan.ReplayBatches, Planned: r.Spec.Batches,
+		Phase: plan.ReplayBatches, Planned: r.Spec.Batches * r.Spec.Rounds,
 		Done:   max(0, r.next-2*r.Spec.WarmUp) / 2,
 		Median: r.tally.medians(), Ratio: r.tally.ratio(),
 	}

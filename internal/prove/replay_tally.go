@@ -10,24 +10,30 @@ import (
 // tally is what progress shows of the proofs that count so far.
 type tally struct {
 	ms [2][]float64
-	// times and publics are by batch: 0 and empty for a side that is not done.
-	times   map[uint64][2]float64
-	publics map[uint64][2]string
+	// times and publics are 0 and empty for a side that is not done.
+	times   map[turn][2]float64
+	publics map[turn][2]string
 	// logs are the log ratios of the pairs.
 	logs []float64
 }
 
+// turn is a batch's place in the schedule.
+type turn struct {
+	batch uint64
+	round int
+}
+
 // add counts a proof that took ms and reports whether its public output differs
 // from the other side's. Provers may make none.
-func (t *tally) add(side sample.Side, batch uint64, ms float64, public string) (differs bool) {
+func (t *tally) add(side sample.Side, at turn, ms float64, public string) (differs bool) {
 	if t.times == nil {
-		t.times, t.publics = make(map[uint64][2]float64), make(map[uint64][2]string)
+		t.times, t.publics = make(map[turn][2]float64), make(map[turn][2]string)
 	}
 	i := side.Index()
 	t.ms[i] = append(t.ms[i], ms)
-	times, publics := t.times[batch], t.publics[batch]
+	times, publics := t.times[at], t.publics[at]
 	times[i], publics[i] = ms, public
-	t.times[batch], t.publics[batch] = times, publics
+	t.times[at], t.publics[at] = times, publics
 	if times[0] > 0 && times[1] > 0 {
 		t.logs = append(t.logs, math.Log(times[1]/times[0]))
 	}

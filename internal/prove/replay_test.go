@@ -30,7 +30,7 @@ func TestReplaySchedule(t *testing.T) {
 			t.Errorf("pair %d is %v, %v, want batch %d on both sides", i, x, y, batch)
 		}
 	}
-	if want := fmt.Sprint(coordinator.Schedule([]uint64{4, 5, 9}, s.Seed)); fmt.Sprint(got[4:]) != want {
+	if want := fmt.Sprint(coordinator.Schedule([]uint64{4, 5, 9}, 1, s.Seed)); fmt.Sprint(got[4:]) != want {
 		t.Errorf("what counts is %v, want %s", got[4:], want)
 	}
 }
@@ -42,7 +42,7 @@ func TestTally(t *testing.T) {
 	}
 	check := func(side sample.Side, batch uint64, ms float64, public string, differs bool) {
 		t.Helper()
-		if got := y.add(side, batch, ms, public); got != differs {
+		if got := y.add(side, turn{batch, 1}, ms, public); got != differs {
 			t.Errorf("add(%s, %d, %v, %q) = %v, want %v", side, batch, ms, public, got, differs)
 		}
 	}

@@ -68,6 +68,7 @@ func attemptColumns() []csvColumn[attemptRow] {
 		{"set_up", func(a row) string { return strconv.FormatBool(a.SetUp) }},
 		{"warm_up", func(a row) string { return strconv.FormatBool(a.WarmUp) }},
 		{"order", func(a row) string { return csvCount(a.Order) }},
+		{"round", func(a row) string { return csvCount(a.Round) }},
 		{"received_at", func(a row) string { return stamp(a.ReceivedAt) }},
 		{"proved_at", func(a row) string { return stamp(a.ProvedAt) }},
 		{"acked_at", func(a row) string { return stamp(a.AckedAt) }},

@@ -128,6 +128,7 @@ type jsonAttempt struct {
 	ProvedAt   *time.Time `json:"proved_at"`
 	AckedAt    *time.Time `json:"acked_at"`
 	Order      int        `json:"order"`
+	Round      int        `json:"round"`
 	InputBytes int64      `json:"input_bytes"`
 	Input      string     `json:"input_sha256"`
 	Public     string     `json:"public"`
@@ -229,7 +230,7 @@ func attemptOf(a *compare.Attempt) jsonAttempt {
 		Session: a.Session, Batch: a.Batch, Attempt: a.Number, Status: Clean(string(a.Status)),
 		Counts: a.Counts(), Left: string(a.Left), SetUp: a.SetUp, WarmUp: a.WarmUp,
 		MS: numberIf(a.MS(), a.ProvingNS > 0), ReceivedAt: momentOf(a.ReceivedAt), ProvedAt: momentOf(a.ProvedAt),
-		AckedAt: momentOf(a.AckedAt), Order: a.Order, InputBytes: a.InputBytes, Input: Clean(a.InputSHA256), Public: Clean(a.Public),
+		AckedAt: momentOf(a.AckedAt), Order: a.Order, Round: a.Round, InputBytes: a.InputBytes, Input: Clean(a.InputSHA256), Public: Clean(a.Public),
 		Gas: a.Work.Gas, Transactions: a.Work.Transactions, Deposits: a.Work.Deposits, Blocks: a.Work.Blocks, ByRPC: a.ByRPC,
 		Joules: numberIf(a.Energy.Joules, a.Energy.N > 0), PowerRecords: a.Energy.N, Machine: machineLoad(&a.Load),
 	}

@@ -23,6 +23,7 @@ func provingObservations(r *Run) []string {
 		o = append(o, groupObservations(res)...)
 	}
 	if res.Proving.Rule.Paired {
+		add(rounds(res))
 		add(proofParity(res))
 		add(proofOrder(res))
 		add(farthest(res))
@@ -45,6 +46,14 @@ func provingObservations(r *Run) []string {
 		}
 	}
 	return o
+}
+
+// rounds says what a pair is where each batch was proved several times.
+func rounds(res *compare.Result) string {
+	if n := res.Proving.Rounds(); n > 1 {
+		return fmt.Sprintf("Each side proved each batch %d times, in turns. A pair is a batch, with the geometric mean of its proofs.", n)
+	}
+	return ""
 }
 
 // sideObservations are those of one side.

@@ -170,6 +170,9 @@ func span(r *compare.Result, side int) string {
 
 func total(r *compare.Result) string {
 	if r.Subject == compare.Proof {
+		if r.Proving != nil && r.Proving.Rounds() > 1 {
+			return "Proofs"
+		}
 		return "Batches Proved"
 	}
 	return "Total Blocks Analyzed"

@@ -54,6 +54,8 @@ type Attempt struct {
 	// batches are not the same on both sides. It and what follows is known of a
 	// replay only.
 	Order int `json:"order,omitempty"`
+	// Round counts how often the plan gave the batch to this side, from 1.
+	Round int `json:"round,omitempty"`
 	// InputBytes and InputSHA256 describe the document that was handed out.
 	InputBytes  int64  `json:"input_bytes,omitempty"`
 	InputSHA256 string `json:"input_sha256,omitempty"`

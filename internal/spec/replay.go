@@ -32,6 +32,10 @@ type Replay struct {
 	// WarmUp is how often each side proves the first batch before they count.
 	// The first proof of a process pays for its setting up.
 	WarmUp int `yaml:"warm_up"`
+	// Rounds is how often each side proves each batch. A batch is one pair of
+	// the analysis all the same, with the geometric mean of its rounds: more of
+	// them take the noise of single proofs off.
+	Rounds int `yaml:"rounds"`
 
 	// Program is what the provers are of: BuiltIn or Ethrex.
 	Program Program `yaml:"program"`
@@ -67,7 +71,7 @@ type Replay struct {
 func DefaultReplay() Replay {
 	return Replay{
 		Version: Version, Workflow: ReplayWorkflow,
-		WarmUp: 1, Program: Program{Name: Ethrex}, Backend: Exec,
+		WarmUp: 1, Rounds: 1, Program: Program{Name: Ethrex}, Backend: Exec,
 		Margin: 0.03, Alpha: 0.05, Seed: 1,
 		Poll: 500 * time.Millisecond, AskTimeout: 10 * time.Minute, ProofTimeout: time.Hour,
 	}
@@ -96,6 +100,7 @@ func (r *Replay) Validate() error {
 		c.check(s.Ref != "" || s.Binary != "", string(side), "the %s side is missing: the path of a binary, or a git ref (--%s)", side, side)
 		c.check(s.Ref == "" || r.Repository != "", "repository", "the %s side is the ref %q: say which clone it is built from (--repository)", side, s.Ref)
 	}
+	c.check(r.Rounds >= 1 && r.Rounds <= 100, "rounds", "rounds must be between 1 and 100, not %d", r.Rounds)
 	c.check(r.Program.Name == BuiltIn || r.Program.Name == Ethrex, "program.name", "program %q is unknown: choose %s, or %s for the built-in prover", r.Program.Name, Ethrex, BuiltIn)
 	c.check((r.Program.Build == "") == (r.Program.Binary == ""), "program.build", "--build says how a ref is built and --binary what that makes: give both or none")
 	c.check(slices.Contains(Backends, r.Backend), "backend", "backend %q is unknown: choose %s", r.Backend, backendNames())
