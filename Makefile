@@ -28,7 +28,7 @@ build:
 # The race detector makes the EVM, the pages in the browser and the simulations
 # five times slower, so these packages are tested without it, as is e2e, which
 # tests the program as users run it. make race tests all of them with it.
-PLAIN := ./e2e ./internal/cli ./internal/devnet ./internal/genesis ./internal/l1 ./internal/prove ./internal/report ./internal/sequencer ./internal/setup ./internal/stat
+PLAIN := ./e2e ./internal/batch ./internal/cli ./internal/devnet ./internal/genesis ./internal/l1 ./internal/prove ./internal/report ./internal/sequencer ./internal/setup ./internal/stat ./internal/stateless
 
 # The two run at the same time: e2e mostly waits for blocks.
 test: tools check
