@@ -41,6 +41,8 @@ type options struct {
 	gas    uint64
 	seed   uint64
 	poll   string
+	// rounds is how often each side proves a batch.
+	rounds int
 	// recording is where the recording is, made when missing; empty for one
 	// that is removed at the end.
 	recording string
@@ -55,6 +57,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.IntVar(&o.slowed, "runs", 20, "replays against the slower build")
 	f.IntVar(&o.slowedBatches, "batches", 20, "batches in each of them")
 	percent := f.Float64("effect", 5, "by how much the slower build is slower, in percent")
+	f.IntVar(&o.rounds, "rounds", 1, "how often each side proves a batch")
 	f.IntVar(&o.blocks, "blocks", 2, "blocks in a batch")
 	f.Uint64Var(&o.gas, "gas", 7_000_000, "gas of a block")
 	f.Uint64Var(&o.seed, "seed", 1, "seed of the load and of the replays")

@@ -76,7 +76,7 @@ func (p *program) replay(ctx context.Context, i int, slowed bool) (trial, error)
 	}
 	dir := filepath.Join(p.dir, name(slowed, i))
 	args := append([]string{"prover", "replay", p.recording, "--program", "verdict", "--baseline", p.path, "--json",
-		"--out", dir, "--batches", strconv.Itoa(batches), "--poll", p.poll,
+		"--out", dir, "--batches", strconv.Itoa(batches), "--poll", p.poll, "--rounds", strconv.Itoa(p.rounds),
 		"--seed", strconv.FormatUint(p.seed*1000+uint64(i), 10)}, test...)
 	cmd := exec.CommandContext(ctx, p.path, args...)
 	// An interrupt at the terminal reaches this program, which passes it on
