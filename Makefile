@@ -99,6 +99,10 @@ bench: build
 	$(GO) run ./bench/traffic
 	$(GO) run ./bench/compare -verdict bin/verdict
 	$(GO) run ./bench/load
+	$(GO) run ./bench/prover
+	$(GO) run ./bench/proofs -verdict bin/verdict
+	$(GO) run ./bench/replay -rounds 6
+	$(GO) test -run '^$$' -bench Handout -benchtime 1x ./internal/sequencer
 
 clean:
 	rm -rf bin .verdict runs
