@@ -35,10 +35,10 @@ test: tools check
 	@$(MAKE) --no-print-directory -j2 test-race test-plain
 
 test-race:
-	$(GO) test -race -p 1 -count=1 -timeout 20m $$($(GO) list ./... | grep -vxF "$$($(GO) list $(PLAIN))")
+	$(GO) test -race -p 1 -count=1 -timeout 40m $$($(GO) list ./... | grep -vxF "$$($(GO) list $(PLAIN))")
 
 test-plain:
-	$(GO) test -count=1 -parallel 4 -timeout 25m $(PLAIN)
+	$(GO) test -count=1 -parallel 4 -timeout 40m $(PLAIN)
 
 race: tools
 	$(GO) test -race -count=1 -timeout 40m $(PLAIN)
