@@ -3,6 +3,7 @@ package compare
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/verdict-bench/verdict/internal/sample"
@@ -40,10 +41,17 @@ func (s *ProvingSide) sum(rule ProvingRule) {
 	}
 }
 
+// leastSpread is how much more gas than the smallest batch the largest must hold
+// for a line of time against gas: among equal batches, a fixed cost cannot be
+// told from a cost per gas, and a line would only show noise.
+const leastSpread = 1.2
+
 // fit fits time against gas.
 func (s *ProvingSide) fit(mgas, ms []float64) {
 	line, err := stat.FitLine(mgas, ms, confidence)
 	switch {
+	case err == nil && slices.Max(mgas) < leastSpread*slices.Min(mgas):
+		s.NoFit = "the largest batch holds less than a fifth more gas than the smallest, so that a fixed cost cannot be told from a cost per gas"
 	case err == nil:
 		line.Intercept.Unit, line.Slope.Unit = "ms", "ms per Mgas"
 		s.Fit = &line

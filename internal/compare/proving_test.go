@@ -426,3 +426,17 @@ func TestAnalyzeProving_rounds(t *testing.T) {
 		t.Errorf("excluded: %+v", r.Excluded)
 	}
 }
+
+// Batches of nearly the same gas show no line, however many they are.
+func TestProvingSide_fitNeedsSpread(t *testing.T) {
+	for _, c := range []struct {
+		last float64
+		line bool
+	}{{16.9, false}, {25, true}} {
+		var s ProvingSide
+		s.fit([]float64{16.8, 16.7, 16.8, 16.9, c.last}, []float64{158, 140, 139, 198, 210})
+		if (s.Fit != nil) != c.line || (s.NoFit == "") != c.line {
+			t.Errorf("up to %v Mgas: line %v, %q", c.last, s.Fit, s.NoFit)
+		}
+	}
+}
