@@ -76,15 +76,11 @@ func notBuilt(side sample.Side, ref string, err error) error {
 	kind := fault.Failed
 	var script *host.ScriptError
 	if errors.As(err, &script) {
-		switch script.Exit {
-		case program.NoSuchRef:
-			kind = fault.Usage
-		case program.Unprepared:
-			kind = fault.Prerequisite
-		case program.BuildFailed:
+		if script.Exit == program.BuildFailed {
 			return fault.Newf(kind, "building the %s ref %q: %w", side, ref, err).
 				Hint("ls -t ~/.verdict/worktrees/*.log | head -n 1 names the whole log")
 		}
+		kind = program.BuildKind(script.Exit)
 	}
 	return fault.Newf(kind, "building the %s ref %q: %w", side, ref, err)
 }

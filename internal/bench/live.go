@@ -277,29 +277,22 @@ func (l *live) step(ctx context.Context, s plan.Step) error {
 
 // journaled does a step and journals it.
 func (l *live) journaled(ctx context.Context, s plan.Step, do func() (detail string, err error)) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := l.Run.Journal(s.ID, store.Started, ""); err != nil {
-		return err
-	}
-	l.mu.Lock()
-	l.tried[s.ID] = true
-	l.mu.Unlock()
-	l.Progress(Progress{Phase: s.ID})
-	detail, err := do()
-	if err == nil {
+	return journal.Step(ctx, l.Run, s.ID, func() (string, error) {
 		l.mu.Lock()
-		l.done[s.ID] = true
+		l.tried[s.ID] = true
 		l.mu.Unlock()
-	}
-	if err != nil {
-		if s.Host != plan.This {
+		l.Progress(Progress{Phase: s.ID})
+		detail, err := do()
+		switch {
+		case err == nil:
+			l.mu.Lock()
+			l.done[s.ID] = true
+			l.mu.Unlock()
+		case s.Host != plan.This:
 			err = onServer(s, err)
 		}
-		return errors.Join(err, l.Run.Journal(s.ID, store.Failed, journal.FirstLine(journal.WithCause(ctx, err))))
-	}
-	return l.Run.Journal(s.ID, store.Done, detail)
+		return detail, err
+	})
 }
 
 // onServer says which server an error is of, where it does not say so itself.

@@ -229,7 +229,7 @@ func (l *live) build(ctx context.Context, s plan.Step) (detail string, err error
 	if state.Exit != 0 {
 		// The script says what it is about, with the end of the build's own log.
 		const most = 40
-		return "", fault.Newf(buildFault(state.Exit), "%s: %s", s.Host, strings.Join(host.Tail(log, most), "\n"))
+		return "", fault.Newf(program.BuildKind(state.Exit), "%s: %s", s.Host, strings.Join(host.Tail(log, most), "\n"))
 	}
 	out, err := os.ReadFile(log)
 	if err != nil {
@@ -240,17 +240,6 @@ func (l *live) build(ctx context.Context, s plan.Step) (detail string, err error
 		return "", err
 	}
 	return fmt.Sprintf("commit %s, %s", built.Commit, built.Binary), l.save(func(st *liveState) { st.Builds[s.ID] = built })
-}
-
-// buildFault is the kind of error that a build ended with.
-func buildFault(exit int) fault.Kind {
-	switch exit {
-	case program.NoSuchRef:
-		return fault.Usage
-	case program.Unprepared:
-		return fault.Prerequisite
-	}
-	return fault.Failed
 }
 
 // await waits for a started program to end, and says now and then for how long.

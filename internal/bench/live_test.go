@@ -11,7 +11,6 @@ import (
 	"github.com/verdict-bench/verdict/internal/fault"
 	"github.com/verdict-bench/verdict/internal/host"
 	"github.com/verdict-bench/verdict/internal/plan"
-	"github.com/verdict-bench/verdict/internal/program"
 	"github.com/verdict-bench/verdict/internal/sample"
 	"github.com/verdict-bench/verdict/internal/spec"
 	"github.com/verdict-bench/verdict/internal/store"
@@ -110,16 +109,6 @@ func TestAgree(t *testing.T) {
 	l.agree(&st, s, 5000)
 	if got := st.Sessions[0]; got.From <= 5000 || got.Until < got.From+200 || got.Base != n.Base || got.Restarted {
 		t.Errorf("after a restart: %+v", got)
-	}
-}
-
-func TestBuildFault(t *testing.T) {
-	for exit, want := range map[int]fault.Kind{
-		program.NoSuchRef: fault.Usage, program.Unprepared: fault.Prerequisite, program.BuildFailed: fault.Failed, 137: fault.Failed,
-	} {
-		if got := buildFault(exit); got != want {
-			t.Errorf("status %d is %v, want %v", exit, got, want)
-		}
 	}
 }
 

@@ -59,6 +59,22 @@ func Begin(run *store.Run, specYAML []byte, p plan.Plan, m store.Manifest) error
 	return nil
 }
 
+// Step does a step of a run and journals how it began and how it ended. The
+// detail is for the journal.
+func Step(ctx context.Context, run *store.Run, id string, do func() (detail string, err error)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := run.Journal(id, store.Started, ""); err != nil {
+		return err
+	}
+	detail, err := do()
+	if err != nil {
+		return errors.Join(err, run.Journal(id, store.Failed, FirstLine(WithCause(ctx, err))))
+	}
+	return run.Journal(id, store.Done, detail)
+}
+
 // ReadPlan reads the plan that was approved. One that was changed since, which
 // its hash tells, is an error of kind fault.Usage.
 func ReadPlan(dir string) (plan.Plan, error) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/verdict-bench/verdict/internal/fault"
 	"github.com/verdict-bench/verdict/internal/shell"
 )
 
@@ -54,6 +55,17 @@ const (
 	// Unprepared: the host lacks a program, or the disk is full.
 	Unprepared = 4
 )
+
+// BuildKind is the kind of error that a build of such an exit status ended with.
+func BuildKind(exit int) fault.Kind {
+	switch exit {
+	case NoSuchRef:
+		return fault.Usage
+	case Unprepared:
+		return fault.Prerequisite
+	}
+	return fault.Failed
+}
 
 //go:embed build.sh
 var buildScript string

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/verdict-bench/verdict/internal/fault"
 )
 
 // builder is a home with a clone of a real repository.
@@ -480,4 +482,14 @@ func TestBuildScript_halfMadeWorktree(t *testing.T) {
 		t.Error("what the killed attempt left is still there")
 	}
 	b.git(mine, "status")
+}
+
+func TestBuildKind(t *testing.T) {
+	for exit, want := range map[int]fault.Kind{
+		NoSuchRef: fault.Usage, Unprepared: fault.Prerequisite, BuildFailed: fault.Failed, 137: fault.Failed,
+	} {
+		if got := BuildKind(exit); got != want {
+			t.Errorf("status %d is %v, want %v", exit, got, want)
+		}
+	}
 }

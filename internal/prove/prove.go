@@ -194,19 +194,14 @@ func (r *runner) step(ctx context.Context, s plan.Step) error {
 }
 
 func (r *runner) journaled(ctx context.Context, s plan.Step, do func() (detail string, err error)) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := r.Run.Journal(s.ID, store.Started, ""); err != nil {
-		return err
-	}
-	r.Progress(Progress{Phase: s.ID})
-	detail, err := do()
-	if err != nil {
-		return errors.Join(err, r.Run.Journal(s.ID, store.Failed, journal.FirstLine(journal.WithCause(ctx, err))))
-	}
-	r.done[s.ID] = true
-	return r.Run.Journal(s.ID, store.Done, detail)
+	return journal.Step(ctx, r.Run, s.ID, func() (string, error) {
+		r.Progress(Progress{Phase: s.ID})
+		detail, err := do()
+		if err == nil {
+			r.done[s.ID] = true
+		}
+		return detail, err
+	})
 }
 
 // say tells something that is worth a line of its own.

@@ -127,11 +127,8 @@ func buildFault(err error) error {
 	if !errors.As(err, &failed) {
 		return err
 	}
-	switch failed.Exit {
-	case program.NoSuchRef:
-		return fault.As(fault.Usage, err)
-	case program.Unprepared:
-		return fault.As(fault.Prerequisite, err)
+	if kind := program.BuildKind(failed.Exit); kind != fault.Failed {
+		return fault.As(kind, err)
 	}
 	return err
 }
