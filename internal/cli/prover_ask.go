@@ -2,11 +2,8 @@ package cli
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"strings"
 
-	"github.com/verdict-bench/verdict/internal/fault"
 	"github.com/verdict-bench/verdict/internal/spec"
 	"github.com/verdict-bench/verdict/internal/tui"
 )
@@ -18,24 +15,8 @@ func (o *proverOptions) ask(ctx context.Context, w World) error {
 	if !ok {
 		return nil
 	}
-	asked := false
-	for {
-		more, err := o.askOnce(ctx, terminal)
-		if errors.Is(err, tui.ErrAborted) {
-			return fault.Newf(fault.Interrupted, "%w: nothing was done", err)
-		}
-		if err != nil {
-			return err
-		}
-		if !more {
-			break
-		}
-		asked = true
-	}
-	if asked {
-		fmt.Fprintf(w.Stderr, "verdict: the same without questions: %s\n", commandLine(o.flags, o.file))
-	}
-	return nil
+	command := func() string { return commandLine(o.flags, o.file) }
+	return askAll(w, command, func() (bool, error) { return o.askOnce(ctx, terminal) })
 }
 
 // askOnce asks for the place, or for all that is open, and reports whether there
@@ -65,12 +46,7 @@ func (o *proverOptions) askOnce(ctx context.Context, t tui.Terminal) (bool, erro
 	if strings.TrimSpace(answers["backend"]) == string(spec.Exec) {
 		answers["gpu"] = "false"
 	}
-	for _, q := range questions {
-		if err := o.flags.Flags().Set(q.Flag, strings.TrimSpace(answers[q.Flag])); err != nil {
-			return false, fault.Newf(fault.Usage, "--%s %v", q.Flag, err)
-		}
-	}
-	return true, nil
+	return true, answer(o.flags, questions, answers)
 }
 
 // askPlace asks where to run. A server is named at once, because its name is

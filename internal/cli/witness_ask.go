@@ -26,22 +26,34 @@ func (o *witnessOptions) ask(ctx context.Context, w World) error {
 	if !ok {
 		return nil
 	}
-	asked := false
-	for {
-		more, err := o.askOnce(ctx, terminal)
-		if errors.Is(err, tui.ErrAborted) {
+	return askAll(w, o.command, func() (bool, error) { return o.askOnce(ctx, terminal) })
+}
+
+// askAll asks with once until it reports that nothing is open, and then says by
+// which command line the same is had without questions.
+func askAll(w World, command func() string, once func() (more bool, err error)) error {
+	for asked := false; ; asked = true {
+		more, err := once()
+		switch {
+		case errors.Is(err, tui.ErrAborted):
 			return fault.Newf(fault.Interrupted, "%w: nothing was done", err)
-		}
-		if err != nil {
+		case err != nil:
 			return err
+		case !more && asked:
+			fmt.Fprintf(w.Stderr, "verdict: the same without questions: %s\n", command())
 		}
 		if !more {
-			break
+			return nil
 		}
-		asked = true
 	}
-	if asked {
-		fmt.Fprintf(w.Stderr, "verdict: the same without questions: %s\n", o.command())
+}
+
+// answer sets the flags of cmd to the answers.
+func answer(cmd *cobra.Command, questions []spec.Question, answers map[string]string) error {
+	for _, q := range questions {
+		if err := cmd.Flags().Set(q.Flag, strings.TrimSpace(answers[q.Flag])); err != nil {
+			return fault.Newf(fault.Usage, "--%s %v", q.Flag, err)
+		}
 	}
 	return nil
 }
@@ -89,12 +101,7 @@ func (o *witnessOptions) askOnce(ctx context.Context, t tui.Terminal) (bool, err
 	if err != nil {
 		return false, err
 	}
-	for _, q := range questions {
-		if err := o.flags.Flags().Set(q.Flag, strings.TrimSpace(answers[q.Flag])); err != nil {
-			return false, fault.Newf(fault.Usage, "--%s %v", q.Flag, err)
-		}
-	}
-	return true, nil
+	return true, answer(o.flags, questions, answers)
 }
 
 func (o *witnessOptions) askPlace(ctx context.Context, t tui.Terminal) error {
